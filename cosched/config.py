@@ -1,0 +1,73 @@
+"""The structured configs: each schedule with the fields that say where its values go, as Hydra shows and checks them.
+
+``OmegaConf.to_object(cfg.scheduler)`` is one of these, and being a schedule it can be called: no optimizer is needed
+to look at a curve. Every Hydra app in the environment imports this module at start: nothing heavy belongs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from enum import Enum
+
+from hydra.core.config_store import ConfigStore
+
+from cosched.hints import did_you_mean
+from cosched.schedules import CosineAnnealing, LinearCyclical
+
+
+class Event(Enum):
+    """The engine events that a schedule can count; the values are those of ``ignite.engine.Events``."""
+
+    ITERATION_STARTED = "iteration_started"
+    EPOCH_STARTED = "epoch_started"
+
+
+@dataclass(kw_only=True)
+class Binding:
+    """Where the values of a schedule go, and when."""
+
+    param_name: str = "lr"  # key of the optimizer's parameter groups
+    param_group_index: int | None = None  # the one group to drive, negative from the end; null: every group
+    event: Event = Event.ITERATION_STARTED  # what the schedule counts: iterations or epochs
+    save_history: bool = False  # record each applied value in engine.state.param_history
+
+
+@dataclass(kw_only=True)
+class CosineAnnealingConfig(Binding, CosineAnnealing):
+    """Option ``scheduler=cosine_annealing``."""
+
+    _target_: str = "cosched.schedulers.CosineAnnealingScheduler"
+
+
+@dataclass(kw_only=True)
+class LinearCyclicalConfig(Binding, LinearCyclical):
+    """Option ``scheduler=linear_cyclical``."""
+
+    _target_: str = "cosched.schedulers.LinearCyclicalScheduler"
+
+
+SCHEMAS = {"cosine_annealing": CosineAnnealingConfig, "linear_cyclical": LinearCyclicalConfig}
+
+
+def register() -> None:
+    """Store the schemas where ``cosched/conf/scheduler/*.yaml`` looks for them.
+
+    Not under ``scheduler/`` itself: Hydra would match them with an app's own files of the same names.
+    """
+    for name, schema in SCHEMAS.items():
+        ConfigStore.instance().store(group="cosched/schema", name=name, node=schema, provider="cosched")
+
+
+def misspelt(overrides: Iterable[str]) -> list[str]:
+    """For each override ``scheduler.<...>.<field>=...`` whose field no schema has, the remedy.
+
+    Hydra's own refusal of such an override advises ``+``, which would add the misspelt key.
+    """
+    known = sorted({field.name for schema in SCHEMAS.values() for field in fields(schema)})
+    keys = [override.partition("=")[0].lstrip("+~").split(".") for override in overrides]
+    return [
+        f"{'.'.join(key)} is no field of a scheduler: {did_you_mean(key[-1], known)}"
+        for key in keys
+        if key[0] == "scheduler" and len(key) > 1 and key[-1] not in known
+    ]
