@@ -1,0 +1,145 @@
+"""Registration: from a composed config, or from bound schedulers, to handlers on an engine."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from hydra.errors import CompactHydraException, HydraException
+from hydra.utils import get_object, instantiate
+from ignite.engine import Engine
+from ignite.handlers.param_scheduler import BaseParamScheduler, ParamGroupScheduler
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cosched.config import Event
+from cosched.schedulers import BoundScheduler, IgniteEvent, known_event
+
+Scheduler = BaseParamScheduler | ParamGroupScheduler
+
+
+class ConfigError(ValueError, CompactHydraException):
+    """A config does not describe what it should; Hydra prints the message alone, without a traceback."""
+
+
+def attach(
+    engine: Engine,
+    scheduler: Any,
+    optimizer: Any = None,
+    *,
+    event: str | Event | IgniteEvent | None = None,
+    allow: Sequence[str] = (),
+) -> Any:
+    """Register schedulers on ``engine`` and return them bound, in the shape they were given in.
+
+    ``scheduler`` is a bound scheduler, a config node with ``_target_``, or a mapping or sequence of either; a mapping's
+    keys are the schedulers' names in ``engine.state.param_history``. ``None``, YAML's ``null``, is no schedule.
+    ``optimizer`` is what config nodes are bound to. ``event`` takes the place of every scheduler's own.
+
+    A config file is no licence to call anything: built are only targets inside ``cosched`` and ``ignite.handlers``,
+    and what ``allow`` names, a package as ``"my_package."`` or one target as ``"my_package.MyScheduler"``.
+
+    All is built before anything is registered, so an error leaves the engine as it was.
+
+    Raises:
+        ConfigError: a config node cannot be built; the message begins with its key. It is a ValueError.
+        TypeError: ``scheduler`` is none of the above, or the optimizer for a config node has no ``param_groups``.
+        ValueError: ``event`` is not counted by the engine.
+    """
+    if event is not None:
+        event = known_event(event)
+    bound = _build(scheduler, optimizer, ("cosched.", "ignite.handlers.", *allow), "scheduler")
+    for name, one in leaves(bound):
+        if isinstance(one, BoundScheduler):
+            one.attach(engine, event, name)
+        else:
+            engine.add_event_handler(event or known_event(Event.ITERATION_STARTED), one, name)
+    return bound
+
+
+def _build(node: Any, optimizer: Any, allowed: Sequence[str], path: str) -> Any:
+    """``node`` with every config in it replaced by the scheduler that it describes."""
+    if node is None or isinstance(node, Scheduler):
+        return node
+    if OmegaConf.is_config(node) or hasattr(type(node), "_target_"):
+        try:
+            node = OmegaConf.to_container(OmegaConf.create(node), resolve=True, throw_on_missing=True)
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"{path}: {str(error).splitlines()[0]}") from error
+    if isinstance(node, Mapping) and "_target_" in node:
+        return _instantiate(dict(node), optimizer, allowed, path)
+    if isinstance(node, Mapping):
+        return {key: _build(one, optimizer, allowed, f"{path}.{key}") for key, one in node.items()}
+    if isinstance(node, Sequence) and not isinstance(node, str):
+        return [_build(one, optimizer, allowed, f"{path}[{i}]") for i, one in enumerate(node)]
+    raise TypeError(
+        f"{path}={node!r} is no scheduler: give a bound scheduler, a config node with _target_, or a mapping or "
+        "sequence of them"
+    )
+
+
+def _instantiate(config: dict[str, Any], optimizer: Any, allowed: Sequence[str], path: str) -> Scheduler:
+    if not hasattr(optimizer, "param_groups"):
+        raise TypeError(f"{path} is a config: give attach the optimizer to bind it to, not {optimizer!r}")
+    try:
+        scheduler = factory(config, allowed)(optimizer=optimizer)
+        if not isinstance(scheduler, Scheduler):
+            raise TypeError(f"_target_={config['_target_']} gives a {type(scheduler).__name__}, which is no scheduler")
+    except (HydraException, ArithmeticError, ImportError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return scheduler
+
+
+def factory(config: Mapping[str, Any], allowed: Sequence[str]) -> Callable[..., Any]:
+    """What ``config`` describes, to be called with what a config cannot hold; only ``allowed`` names are ever called.
+
+    Those arguments do not pass through ``instantiate``, which would take a dataclass among them for a config.
+    """
+    for target in _targets(config):
+        _authorize(target, allowed)
+    # From 1.4 on Hydra has an allow-list of its own, and wants to be given one.
+    native = "_execution_whitelist_"
+    whitelist = [f"{item}*" if item.endswith(".") else item for item in allowed]
+    supported = native in inspect.signature(instantiate).parameters
+    made: Callable[..., Any] = instantiate(
+        config, _partial_=True, _convert_="all", **({native: whitelist} if supported else {})
+    )
+    return made
+
+
+def _authorize(target: str, allowed: Sequence[str]) -> None:
+    """Refuse a target that is outside the allowed packages, or whose name in them only leads outside."""
+
+    def check(name: str) -> None:
+        if not any(name.startswith(item) if item.endswith(".") else name == item for item in allowed):
+            raise ValueError(
+                f"_target_={target} would call {name}, but a config may only call {', '.join(allowed)}: "
+                "if it is meant, allow it where the config is used, as in cosched.attach(..., allow=...)"
+            )
+
+    check(target)
+    found = get_object(target)
+    check(f"{getattr(found, '__module__', '?')}.{getattr(found, '__qualname__', '?')}")
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from _targets(child)
+
+
+def leaves(bound: Any, name: str | None = None) -> Iterator[tuple[str | None, Any]]:
+    """Each scheduler in what `attach` returned, with its key if it stands in a mapping."""
+    if isinstance(bound, dict):
+        for key, one in bound.items():
+            yield from leaves(one, key)
+    elif isinstance(bound, list):
+        for one in bound:
+            yield from leaves(one, name)
+    elif bound is not None:
+        yield name, bound

@@ -1,0 +1,214 @@
+"""Bound schedulers: a pure schedule that drives one parameter of an optimizer, as an ignite ``ParamScheduler``."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields
+from functools import cache
+from typing import Any, ClassVar
+
+from ignite.engine import CallableEventWithFilter, Engine, Events, State
+from ignite.handlers.param_scheduler import ParamScheduler
+
+from cosched import targets
+from cosched.config import Binding, Event
+from cosched.hints import did_you_mean
+from cosched.schedules import CosineAnnealing, CyclicalSchedule, LinearCyclical
+
+# The events whose count the engine keeps in an attribute of the same name: iteration_started -> state.iteration.
+_CLOCKS = {e.value: attribute for e in Events if e.value.startswith(attribute := State.event_to_attr.get(e, "-"))}
+
+# One vectorised evaluation serves this many consecutive events: per event there is only a list to index.
+BLOCK = 1024
+
+
+IgniteEvent = Events | CallableEventWithFilter
+
+
+def known_event(event: str | Event | IgniteEvent) -> IgniteEvent:
+    """``event`` as ignite's, if the engine keeps a clock for it."""
+    value = getattr(event, "value", event)
+    if not isinstance(value, str) or value not in _CLOCKS:
+        raise ValueError(
+            f"event={event!r} has no clock that a schedule could follow: use Events.ITERATION_STARTED or "
+            "Events.EPOCH_STARTED, or count the calls: engine.add_event_handler(event, scheduler)"
+        )
+    return Events(value) if isinstance(event, (str, Event)) else event
+
+
+class _ConstructorSignature:
+    """The constructor's signature, for classes only: on an instance ``inspect`` would take it for ``__call__``'s."""
+
+    def __get__(self, instance: object, owner: type[BoundScheduler]) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        return _signature(owner)
+
+
+@cache
+def _signature(cls: type[BoundScheduler]) -> inspect.Signature:
+    """``(optimizer, param_name, <6 fields>, save_history, param_group_index, *, <the rest>)`` from the dataclasses."""
+    declared = {f.name: f for f in (*fields(cls.schedule_type), *fields(Binding))}
+    positional = [*list(declared)[:6], "save_history", "param_group_index"]
+
+    def parameter(name: str, kind: Any) -> inspect.Parameter:
+        default = declared[name].default
+        empty = inspect.Parameter.empty
+        return inspect.Parameter(
+            name, kind, default=empty if default is MISSING else default, annotation=declared[name].type
+        )
+
+    either, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    return inspect.Signature(
+        [
+            inspect.Parameter("optimizer", either, annotation="Optimizer"),
+            inspect.Parameter("param_name", either, annotation="str"),
+            *(parameter(name, either) for name in positional),
+            *(parameter(name, keyword) for name in declared if name not in {"param_name", *positional}),
+        ]
+    )
+
+
+class BoundScheduler(ParamScheduler):
+    """A schedule bound to one parameter in one or all groups of an optimizer.
+
+    The positional arguments stand in ignite's order; the rest is keyword-only. The fields are those of the schedule
+    (``schedule_type``) and of `cosched.config.Binding`, where each is described.
+
+    Called by hand, or added with ``engine.add_event_handler``, it counts its own calls. Through `attach` (or
+    `cosched.attach`) it follows the engine's clock instead, so a restored engine continues the curve.
+
+    Raises:
+        TypeError: ``optimizer`` has no sequence ``param_groups``, or a field is unknown, missing or of a wrong type.
+        ValueError: a number is out of range, ``param_name`` is in no group, or ``param_group_index`` not a group.
+    """
+
+    schedule_type: ClassVar[type[CyclicalSchedule]]
+    __signature__ = _ConstructorSignature()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        signature = _signature(type(self))
+        for name in kwargs.keys() - signature.parameters.keys():
+            known = did_you_mean(name, signature.parameters)
+            raise TypeError(f"{type(self).__name__} has no argument {name!r}: {known}")
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments
+        super().__init__(given["optimizer"], given["param_name"], given["save_history"], given["param_group_index"])
+        self._schedule = self.schedule_type(**{f.name: given[f.name] for f in fields(self.schedule_type)})
+        self.event = known_event(given["event"])
+        targets.check(self.optimizer.param_groups, self.param_name, self.param_group_index)
+        self._block, self._values = -1, [0.0]
+
+    @property
+    def schedule(self) -> CyclicalSchedule:
+        """The pure schedule, a function of the event index."""
+        return self._schedule
+
+    def __call__(self, engine: Engine | None, name: str | None = None) -> None:
+        """Apply the value at ``event_index`` and move to the next; record it under ``name``, if histories are kept."""
+        value = self.get_param()
+        groups = self.optimizer_param_groups
+        targets.write(groups, self.param_name, value)
+        if self._save_history and engine is not None:
+            history = getattr(engine.state, "param_history", None)
+            if history is None:
+                history = engine.state.param_history = {}  # type: ignore[attr-defined]
+            history.setdefault(name or self.param_name, []).append([value] * len(groups))
+        self.event_index += 1
+
+    def get_param(self) -> float:
+        """The value at ``event_index``: the next to be applied."""
+        block, offset = divmod(self.event_index, BLOCK)
+        if block != self._block:
+            self._values = self._schedule.values(range(block * BLOCK, (block + 1) * BLOCK)).tolist()
+            self._block = block
+        value = self._values[offset]
+        if not math.isfinite(value):
+            raise OverflowError(
+                f"{self.param_name} is {value} at event {self.event_index}: start_value_mult="
+                f"{self._schedule.start_value_mult} or end_value_mult={self._schedule.end_value_mult} has overflowed; "
+                "use multipliers of at most 1, or limit num_cycles"
+            )
+        return value
+
+    def attach(  # type: ignore[override]  # one clock, so no list of events
+        self,
+        engine: Engine,
+        event: str | Event | IgniteEvent | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Apply, at each ``event`` (default: the scheduler's own), the value of the engine's iteration or epoch.
+
+        ``event`` may carry ignite's filters: ``Events.ITERATION_STARTED(every=4)`` applies every fourth value.
+        ``name`` is the key in ``engine.state.param_history``, by default the parameter's name.
+        """
+        event = self.event if event is None else known_event(event)
+        clock = _CLOCKS[event.value]
+
+        def apply(engine: Engine) -> None:
+            self.event_index = getattr(engine.state, clock) - 1
+            self(engine, name)
+
+        engine.add_event_handler(event, apply)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The progress, and what it is the progress of, as plain data."""
+        return {
+            "event_index": self.event_index,
+            "save_history": self.save_history,
+            "param_name": self.param_name,
+            "param_group_index": self.param_group_index,
+            "schedule": {"type": self.schedule_type.__name__, **asdict(self._schedule)},
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continue at the saved event index; nothing changes unless all of ``state_dict`` fits.
+
+        Raises:
+            TypeError: ``state_dict`` is not a mapping.
+            ValueError: a key is missing or wrong, or the state belongs to another parameter or schedule.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict should be a dictionary, but given {type(state_dict)}")
+        own = self.state_dict()
+        if missing := own.keys() - state_dict.keys():
+            raise ValueError(f"state_dict lacks {sorted(missing)}: it was not saved by a {type(self).__name__}")
+        index, history = state_dict["event_index"], state_dict["save_history"]
+        if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+            raise ValueError(f"event_index={index!r} in state_dict must be an integer of at least 0")
+        if not isinstance(history, bool):
+            raise ValueError(f"save_history={history!r} in state_dict must be True or False")
+        for key in ("param_name", "param_group_index", "schedule"):
+            if state_dict[key] != own[key]:
+                raise ValueError(
+                    f"state_dict is of another scheduler: {key} is {state_dict[key]!r} there and {own[key]!r} here; "
+                    "construct the scheduler as it was when the state was saved"
+                )
+        self.event_index, self.save_history = index, history
+
+    @classmethod
+    def simulate_values(cls, num_events: int, **scheduler_kwargs: Any) -> list[list[int]]:
+        """``[event_index, value]`` for the first ``num_events`` events; arguments as for the constructor.
+
+        No optimizer is needed and nothing is touched.
+        """
+        names = {f.name for f in fields(cls.schedule_type)}
+        for name in scheduler_kwargs.keys() - _signature(cls).parameters.keys():
+            raise TypeError(f"{cls.__name__} has no argument {name!r}: {did_you_mean(name, names)}")
+        schedule = cls.schedule_type(**{name: value for name, value in scheduler_kwargs.items() if name in names})
+        return [[i, value] for i, value in enumerate(schedule.values(range(num_events)).tolist())]
+
+
+class CosineAnnealingScheduler(BoundScheduler):
+    """Anneals a parameter from ``start_value`` to ``end_value`` along half a cosine wave over each cycle."""
+
+    schedule_type = CosineAnnealing
+
+
+class LinearCyclicalScheduler(BoundScheduler):
+    """Moves a parameter linearly to ``end_value`` and, unless ``monotonic``, back to ``start_value`` in each cycle."""
+
+    schedule_type = LinearCyclical
