@@ -1,0 +1,34 @@
+"""The main job's command: ``cosched-train`` or ``python -m cosched.train``; ``--help`` shows what can be overridden."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from cosched.config import misspelt
+
+
+@hydra.main(version_base="1.3", config_path="train_conf", config_name="config")
+def main(cfg: DictConfig) -> float:
+    """Train as ``cfg`` says, write the results into Hydra's run folder and return the validation accuracy."""
+    from cosched.digits import train  # only now: what composes a config, or refuses to, need not wait for torch
+
+    return train(cfg, Path(HydraConfig.get().runtime.output_dir))
+
+
+def cli() -> None:
+    """Run `main`; to Hydra's refusal of an override with a misspelt field, add how the field is spelt."""
+    try:
+        main()
+    except SystemExit as stop:
+        for hint in misspelt(sys.argv[1:]) if stop.code else []:
+            print(hint, file=sys.stderr)
+        raise
+
+
+if __name__ == "__main__":
+    cli()
