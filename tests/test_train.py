@@ -1,0 +1,139 @@
+"""The main job, run as a user runs it."""
+
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, Run
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from cosched import ConfigError, CosineAnnealing, LinearCyclical
+from cosched.digits import train
+
+JOB = Path(sys.executable).parent / "cosched-train"
+QUICK = ("trainer.max_epochs=2", "trainer.progress_bar=false")
+
+
+def history(folder):
+    with (folder / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def column(rows, name):
+    return [float(row[name]) for row in rows]
+
+
+def test_the_default_run_learns_the_digits(tmp_path):
+    run = Run(JOB, "hydra.run.dir=out", cwd=tmp_path).check()
+    out = tmp_path / "out"
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["val_accuracy"] >= 0.97
+    assert f"validation accuracy {metrics['val_accuracy']:.4f}" in run.out
+    for name in ("history.csv", "metrics.json", "schedule.png", f"checkpoint_{metrics['iterations']}.pt", ".hydra"):
+        assert (out / name).exists()
+        assert f"out/{name}" in run.out
+    assert "21/21" in run.err, "a progress bar"
+    rows = history(out)
+    assert list(rows[0]) == ["iteration", "epoch", "lr", "train_loss"]
+    assert [int(row["iteration"]) for row in rows] == list(range(1, metrics["iterations"] + 1))
+    state = torch.load(out / f"checkpoint_{metrics['iterations']}.pt", weights_only=True)
+    assert state["trainer"]["iteration"] == metrics["iterations"]
+    assert state["scheduler lr"]["event_index"] == metrics["iterations"]
+
+
+def test_overrides_reach_every_iteration(tmp_path):
+    run = ["scheduler.cycle_size=15", "scheduler.cycle_mult=2", "scheduler.start_value=0.2", "hydra.run.dir=out"]
+    Run(JOB, *QUICK, *run, cwd=tmp_path).check()
+    schedule = CosineAnnealing(start_value=0.2, end_value=0.001, cycle_size=15, cycle_mult=2)
+    rates = column(history(tmp_path / "out"), "lr")
+    assert rates == schedule.values(range(len(rates))).tolist()
+    config = OmegaConf.load(tmp_path / "out/.hydra/config.yaml")
+    assert config.scheduler.start_value == 0.2
+
+
+def test_a_sweep_runs_each_point_in_its_folder(tmp_path):
+    sweep = ["scheduler.cycle_mult=1,1.5,2", "scheduler.start_value_mult=1,0.8", "scheduler.cycle_size=10"]
+    Run(JOB, "-m", *QUICK, *sweep, "hydra.sweep.dir=out", cwd=tmp_path).check()
+    curves = {tuple(column(history(tmp_path / f"out/{job}"), "lr")) for job in range(6)}
+    assert len(curves) == 6
+
+
+def test_the_experiments(tmp_path):
+    names = ["sgdr", "clr", "lr_and_momentum", "two_groups"]
+    sweep = ["-m", "+experiment=" + ",".join(names), "hydra.sweep.dir=out", "hydra.sweep.subdir=${hydra.job.num}"]
+    Run(JOB, "-cd", ROOT / "conf", *sweep, "trainer.progress_bar=false", cwd=tmp_path).check()
+    rows = {name: history(tmp_path / f"out/{i}") for i, name in enumerate(names)}
+    for i in range(4):
+        assert json.loads((tmp_path / f"out/{i}/metrics.json").read_text())["val_accuracy"] >= 0.95
+
+    sgdr = {int(row["epoch"]): float(row["lr"]) for row in rows["sgdr"]}
+    assert max(sgdr) == 70
+    assert [epoch - 1 for epoch, rate in sgdr.items() if rate == 0.05] == [0, 10, 30]
+
+    triangle = LinearCyclical(start_value=0.01, end_value=0.1, cycle_size=92)
+    assert column(rows["clr"], "lr") == triangle.values(range(len(rows["clr"]))).tolist()
+
+    rate, momentum = column(rows["lr_and_momentum"], "lr"), column(rows["lr_and_momentum"], "momentum")
+    assert [(m - 0.95) / -0.1 for m in momentum] == pytest.approx([(r - 0.01) / 0.09 for r in rate])
+    assert (min(momentum), max(momentum)) == (0.85, 0.95)
+
+    base, fc = column(rows["two_groups"], "lr_base"), column(rows["two_groups"], "lr_fc")
+    assert (base[0], fc[0]) == (1e-4, 1e-2)
+    assert base[23] == base[0]
+    assert max(base) < min(fc)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+scheduler.cycle_mlt=2", "scheduler: CosineAnnealingScheduler has no argument 'cycle_mlt': did you mean"),
+        ("scheduler.cycle_size=1", "scheduler: cycle_size=1 must be a whole number of at least 2"),
+        ("scheduler.param_name=Ir", "scheduler: param_name='Ir' is in no parameter group: did you mean 'lr'?"),
+        ("scheduler.cycle_mult=0", "scheduler: cycle_mult=0.0 must be above 0: 1 keeps the length"),
+        ("scheduler.start_value=nan", "scheduler: start_value=nan is not finite: give a finite number"),
+        ("scheduler=linear_cyclical", "scheduler: Missing mandatory value: start_value"),
+        ("optimizer._target_=torch.load", "optimizer: _target_=torch.load would call torch.load"),
+        ("+param_groups.base.lr=0.1", "param_groups=['base'] leaves out fc.weight, fc.bias: add their submodule"),
+    ],
+)
+def test_a_mistake_stops_the_run_before_it_begins(tmp_path, override, message):
+    with initialize_config_module("cosched.train_conf", version_base="1.3"):
+        config = compose("config", [*QUICK, override])
+    with pytest.raises(ConfigError, match="^" + re.escape(message)):
+        train(config, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("override", "messages"),
+    [
+        (
+            "scheduler.cycle_mlt=2",
+            ["Key 'cycle_mlt' not in", "scheduler.cycle_mlt is no field of a scheduler: did you"],
+        ),
+        (
+            "scheduler.cycle_size=abc",
+            ["scheduler.cycle_size=abc", "'abc' of type 'str' could not be converted to Integer"],
+        ),
+        ("scheduler.event=ITERATION", ["scheduler.event", "'ITERATION', expected one of [ITERATION_STARTED, EPOCH_"]),
+        ("scheduler.cycle_size=1", ["scheduler: cycle_size=1 must be a whole number of at least 2"]),
+    ],
+)
+def test_a_mistake_is_told_without_a_traceback(tmp_path, override, messages):
+    run = Run(JOB, override, cwd=tmp_path)
+    assert run.status == 1
+    assert all(message in run.err for message in messages)
+    assert "Traceback" not in run.err
+
+
+def test_it_works_as_a_module_from_an_installed_wheel(tmp_path, installed):
+    Run(installed, "-m", "cosched.train", *QUICK, "optimizer._target_=torch.optim.RMSprop", cwd=tmp_path).check()
+    assert len(list(tmp_path.glob("outputs/*/*/metrics.json"))) == 1
+    no_schedule = ["~scheduler", "hydra.run.dir=constant"]
+    Run(installed.parent / "cosched-train", *QUICK, *no_schedule, cwd=tmp_path).check()
+    assert list(history(tmp_path / "constant")[0]) == ["iteration", "epoch", "train_loss"]
