@@ -3,13 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test lint
+.PHONY: train test test-next lint
 
 train: $(VENV)/ready
 	$(BIN)/cosched-train $(ARGS)
 
 test: $(VENV)/ready
 	$(BIN)/pytest $(ARGS)
+
+# What touches Hydra, on the release candidate of its next version.
+test-next: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/next \
+		hydra-core==1.4.0rc3 omegaconf==2.4.1rc1
+	PYTHONPATH=$(abspath $(VENV)/next) $(BIN)/pytest tests/test_engine.py tests/test_plugin.py
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -28,17 +28,27 @@ def sgd() -> torch.optim.SGD:
     return torch.optim.SGD([{"params": [torch.zeros(1)], "lr": rate} for rate in (0.001, 0.01)], momentum=0.9)
 
 
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that has our wheel and, from this one, all that is not ours."""
-    folder = tmp_path_factory.mktemp("installed")
-    wheel = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
-    Run(*wheel, cwd=ROOT).check()
-    venv.create(folder / "venv")
-    python = folder / "venv/bin/python"
+def environment(folder: Path, *wheels: Path) -> Path:
+    """The Python of a new environment that has ``wheels`` and, from this one, all that is not ours."""
+    venv.create(folder)
+    python = folder / "bin/python"
     site = Run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).check().out.strip()
     # A .pth adds our packages but not the .pth files among them, so the editable cosched stays out.
     (Path(site) / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    install = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "--no-compile"]
-    Run(*install, *folder.glob("*.whl"), cwd=folder).check()
+    if wheels:
+        pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+        Run(*pip, "install", "--no-deps", "--no-index", *wheels, cwd=folder).check()
     return python
+
+
+def build_wheel(folder: Path) -> Path:
+    """Our wheel, built into ``folder``."""
+    Run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT).check()
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment where our wheel is installed."""
+    folder = tmp_path_factory.mktemp("installed")
+    return environment(folder / "venv", build_wheel(folder))
