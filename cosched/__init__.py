@@ -8,12 +8,14 @@ from cosched.schedules import CosineAnnealing, LinearCyclical
 if TYPE_CHECKING:
     from cosched.engine import ConfigError, attach
     from cosched.schedulers import CosineAnnealingScheduler, LinearCyclicalScheduler
+    from cosched.targets import EngineState
 
 __version__ = "0.1.0"
 __all__ = [
     "ConfigError",
     "CosineAnnealing",
     "CosineAnnealingScheduler",
+    "EngineState",
     "LinearCyclical",
     "LinearCyclicalScheduler",
     "attach",

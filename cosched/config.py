@@ -27,8 +27,10 @@ class Event(Enum):
 class Binding:
     """Where the values of a schedule go, and when."""
 
-    param_name: str = "lr"  # key of the optimizer's parameter groups
+    param_name: str = "lr"  # a number in the parameter groups: lr, betas[0], ...; or engine.state.NAME
     param_group_index: int | None = None  # the one group to drive, negative from the end; null: every group
+    param_group: str | None = None  # or the groups whose key `name` fits this pattern: "backbone.*"
+    relative: bool = False  # true: the schedule multiplies what each group held at first, which keeps their ratios
     event: Event = Event.ITERATION_STARTED  # what the schedule counts: iterations or epochs
     save_history: bool = False  # record each applied value in engine.state.param_history
 

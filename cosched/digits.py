@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -14,7 +15,7 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events, create_supervised_evaluator, create_supervised_trainer
-from ignite.handlers import Checkpoint, DiskSaver
+from ignite.handlers import Checkpoint, DiskSaver, EMAHandler
 from ignite.handlers.tqdm_logger import ProgressBar
 from ignite.metrics import Accuracy, Loss
 from ignite.utils import manual_seed
@@ -28,6 +29,7 @@ from cosched.config import Event
 from cosched.engine import ConfigError, attach, factory, leaves
 from cosched.plot import Curves, draw_applied
 from cosched.schedulers import BoundScheduler
+from cosched.targets import Group
 
 ALLOWED = ("cosched.digits.", "torch.nn.", "torch.optim.")  # what the config of this job may call
 
@@ -63,6 +65,33 @@ class ConvNet(nn.Module):
         return logits
 
 
+class ResidualNet(nn.Module):
+    """Many residual blocks of width 64, ``backbone``, and a linear classifier, ``head``; as `ConvNet` outside."""
+
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self.backbone = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(64), nn.Linear(64, 64), nn.GELU()) for _ in range(blocks)
+        )
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, images: Tensor) -> Tensor:  # noqa: D102
+        features = images.flatten(1)
+        for block in self.backbone:
+            features = features + block(features)
+        logits: Tensor = self.head(features)
+        return logits
+
+
+def layerwise(model: ResidualNet, lr: float, decay: float) -> list[Group]:
+    """A parameter group a block and one for the head, named, whose learning rates decay with the distance from it."""
+    modules = {f"backbone.{i}": block for i, block in enumerate(model.backbone)} | {"head": model.head}
+    return [
+        {"params": list(module.parameters()), "name": name, "lr": lr * decay ** (len(modules) - 1 - i)}
+        for i, (name, module) in enumerate(modules.items())
+    ]
+
+
 def train(cfg: DictConfig, folder: Path) -> float:
     """Train as ``cfg`` says, write the results into ``folder`` and return the validation accuracy."""
     manual_seed(cfg.trainer.seed)
@@ -71,13 +100,17 @@ def train(cfg: DictConfig, folder: Path) -> float:
     train_loader = DataLoader(train_set, cfg.trainer.batch_size, shuffle=True)
     val_loader = DataLoader(val_set, 1024)
     model = build(cfg, "model")().to(device)
-    optimizer = build(cfg, "optimizer")(param_groups(model, cfg.param_groups))
+    optimizer = build(cfg, "optimizer")(param_groups(model, cfg))
 
     trainer = create_supervised_trainer(model, optimizer, nn.functional.cross_entropy, device)
-    bound = attach(trainer, cfg.get("scheduler"), optimizer)
-    schedulers = by_name(bound)
+    evaluated = model
+    if cfg.trainer.ema_momentum is not None:
+        average = EMAHandler(model, cfg.trainer.ema_momentum)
+        average.attach(trainer)
+        evaluated = average.ema_model
+    schedulers = by_name(attach(trainer, cfg.get("scheduler"), optimizer))
     evaluator = create_supervised_evaluator(
-        model, {"val_accuracy": Accuracy(), "val_loss": Loss(nn.functional.cross_entropy)}, device
+        evaluated, {"val_accuracy": Accuracy(), "val_loss": Loss(nn.functional.cross_entropy)}, device
     )
 
     @trainer.on(Events.EPOCH_COMPLETED)
@@ -136,10 +169,13 @@ def by_name(bound: Any) -> dict[str, Any]:
     return dict(named)
 
 
-def param_groups(model: nn.Module, declared: DictConfig | None) -> Any:
-    """The model's parameters, or one group a submodule with options of its own, as ``declared``; none is left out."""
+def param_groups(model: nn.Module, cfg: DictConfig) -> Any:
+    """The model's parameters in one group, in the groups that a ``_target_`` makes, or in one a declared submodule."""
+    declared = cfg.param_groups
     if declared is None:
         return model.parameters()
+    if "_target_" in declared:
+        return build(cfg, "param_groups")(model)
     groups = [
         {"params": list(model.get_submodule(str(name)).parameters()), "name": name, **options}
         for name, options in declared.items()
@@ -152,24 +188,41 @@ def param_groups(model: nn.Module, declared: DictConfig | None) -> Any:
 
 
 def record(trainer: Engine, schedulers: Mapping[str, Any], file: TextIO) -> Curves:
-    """Write a row an iteration with what the optimizer then holds, and return those values, a list a scheduler."""
+    """Write a row an iteration with what the optimizer then holds; return those values by scheduler.
+
+    A scheduler has one column, as all its groups hold the same; a relative one has a column a group.
+    """
+    columns = [column for name, scheduler in schedulers.items() for column in _columns(name, scheduler)]
     writer = csv.writer(file)
-    writer.writerow(["iteration", "epoch", *schedulers, "train_loss"])
+    writer.writerow(["iteration", "epoch", *columns, "train_loss"])
     applied: Curves = {name: [] for name in schedulers}
 
     @trainer.on(Events.ITERATION_COMPLETED)
     def write(trainer: Engine) -> None:
+        held = {name: _held(scheduler) for name, scheduler in schedulers.items()}
+        for name, values in held.items():
+            applied[name].append(values)
         state = trainer.state
-        held = [float(s.optimizer_param_groups[0][s.param_name]) for s in schedulers.values()]
-        for values, value in zip(applied.values(), held, strict=True):
-            values.append(value)
-        writer.writerow([state.iteration, state.epoch, *held, state.output])
+        writer.writerow([state.iteration, state.epoch, *chain(*held.values()), state.output])
 
     return applied
 
 
-def declared_values(scheduler: BoundScheduler, iterations: int, epoch_length: int) -> list[float]:
-    """The value that the schedule has for each of the first ``iterations`` iterations."""
+def _columns(name: str, scheduler: Any) -> list[str]:
+    if not getattr(scheduler, "relative", False):
+        return [name]
+    return [f"{name} ({group.get('name', i)})" for i, group in enumerate(scheduler.optimizer_param_groups)]
+
+
+def _held(scheduler: Any) -> list[float]:
+    if not isinstance(scheduler, BoundScheduler):
+        return [float(scheduler.optimizer_param_groups[0][scheduler.param_name])]
+    values = scheduler.target.read()
+    return values if scheduler.relative else values[:1]
+
+
+def declared_values(scheduler: BoundScheduler, iterations: int, epoch_length: int) -> list[list[float]]:
+    """What the schedule declares for each of the first ``iterations`` iterations, in the columns of `record`."""
     epochs = scheduler.event.value == Event.EPOCH_STARTED.value
-    values: list[float] = scheduler.schedule.values(np.arange(iterations) // (epoch_length if epochs else 1)).tolist()
-    return values
+    values = scheduler.schedule.values(np.arange(iterations) // (epoch_length if epochs else 1)).tolist()
+    return [scheduler.target.values(value) if scheduler.relative else [value] for value in values]

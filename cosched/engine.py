@@ -15,8 +15,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cosched.config import Event
 from cosched.schedulers import BoundScheduler, IgniteEvent, known_event
+from cosched.targets import EngineState
 
 Scheduler = BaseParamScheduler | ParamGroupScheduler
+STATE = "engine.state."  # a param_name that begins so is an attribute of the engine's state
 
 
 class ConfigError(ValueError, CompactHydraException):
@@ -35,7 +37,8 @@ def attach(
 
     ``scheduler`` is a bound scheduler, a config node with ``_target_``, or a mapping or sequence of either; a mapping's
     keys are the schedulers' names in ``engine.state.param_history``. ``None``, YAML's ``null``, is no schedule.
-    ``optimizer`` is what config nodes are bound to. ``event`` takes the place of every scheduler's own.
+    ``optimizer`` is what config nodes are bound to, but for a ``param_name`` of ``engine.state.<attribute>``.
+    ``event`` takes the place of every scheduler's own.
 
     A config file is no licence to call anything: built are only targets inside ``cosched`` and ``ignite.handlers``,
     and what ``allow`` names, a package as ``"my_package."`` or one target as ``"my_package.MyScheduler"``.
@@ -49,7 +52,8 @@ def attach(
     """
     if event is not None:
         event = known_event(event)
-    bound = _build(scheduler, optimizer, ("cosched.", "ignite.handlers.", *allow), "scheduler")
+    allowed = ("cosched.", "ignite.handlers.", *allow)
+    bound = _build(scheduler, (engine, optimizer), allowed, "scheduler")
     for name, one in leaves(bound):
         if isinstance(one, BoundScheduler):
             one.attach(engine, event, name)
@@ -58,7 +62,7 @@ def attach(
     return bound
 
 
-def _build(node: Any, optimizer: Any, allowed: Sequence[str], path: str) -> Any:
+def _build(node: Any, owners: tuple[Engine, Any], allowed: Sequence[str], path: str) -> Any:
     """``node`` with every config in it replaced by the scheduler that it describes."""
     if node is None or isinstance(node, Scheduler):
         return node
@@ -68,18 +72,22 @@ def _build(node: Any, optimizer: Any, allowed: Sequence[str], path: str) -> Any:
         except OmegaConfBaseException as error:
             raise ConfigError(f"{path}: {str(error).splitlines()[0]}") from error
     if isinstance(node, Mapping) and "_target_" in node:
-        return _instantiate(dict(node), optimizer, allowed, path)
+        return _instantiate(dict(node), owners, allowed, path)
     if isinstance(node, Mapping):
-        return {key: _build(one, optimizer, allowed, f"{path}.{key}") for key, one in node.items()}
+        return {key: _build(one, owners, allowed, f"{path}.{key}") for key, one in node.items()}
     if isinstance(node, Sequence) and not isinstance(node, str):
-        return [_build(one, optimizer, allowed, f"{path}[{i}]") for i, one in enumerate(node)]
+        return [_build(one, owners, allowed, f"{path}[{i}]") for i, one in enumerate(node)]
     raise TypeError(
         f"{path}={node!r} is no scheduler: give a bound scheduler, a config node with _target_, or a mapping or "
         "sequence of them"
     )
 
 
-def _instantiate(config: dict[str, Any], optimizer: Any, allowed: Sequence[str], path: str) -> Scheduler:
+def _instantiate(config: dict[str, Any], owners: tuple[Engine, Any], allowed: Sequence[str], path: str) -> Scheduler:
+    engine, optimizer = owners
+    name = str(config.get("param_name"))
+    if name.startswith(STATE):
+        optimizer, config = EngineState(engine), {**config, "param_name": name.removeprefix(STATE)}
     if not hasattr(optimizer, "param_groups"):
         raise TypeError(f"{path} is a config: give attach the optimizer to bind it to, not {optimizer!r}")
     try:

@@ -12,16 +12,15 @@ from typing import Any, ClassVar
 from ignite.engine import CallableEventWithFilter, Engine, Events, State
 from ignite.handlers.param_scheduler import ParamScheduler
 
-from cosched import targets
 from cosched.config import Binding, Event
 from cosched.hints import did_you_mean
 from cosched.schedules import CosineAnnealing, CyclicalSchedule, LinearCyclical
+from cosched.targets import Group, Target
 
 # The events whose count the engine keeps in an attribute of the same name: iteration_started -> state.iteration.
 _CLOCKS = {e.value: attribute for e in Events if e.value.startswith(attribute := State.event_to_attr.get(e, "-"))}
 
-# One vectorised evaluation serves this many consecutive events: per event there is only a list to index.
-BLOCK = 1024
+BLOCK = 4096  # consecutive events that one vectorised evaluation serves
 
 
 IgniteEvent = Events | CallableEventWithFilter
@@ -99,8 +98,10 @@ class BoundScheduler(ParamScheduler):
         super().__init__(given["optimizer"], given["param_name"], given["save_history"], given["param_group_index"])
         self._schedule = self.schedule_type(**{f.name: given[f.name] for f in fields(self.schedule_type)})
         self.event = known_event(given["event"])
-        targets.check(self.optimizer.param_groups, self.param_name, self.param_group_index)
-        self._block, self._values = -1, [0.0]
+        self.param_group, self.relative = given["param_group"], given["relative"]
+        self.target = Target(self.optimizer, self.param_name, self.param_group_index, self.param_group, self.relative)
+        self._first, self._stop = 0, 0  # the events whose values are in self._values
+        self._values: list[float] = []
 
     @property
     def schedule(self) -> CyclicalSchedule:
@@ -109,30 +110,41 @@ class BoundScheduler(ParamScheduler):
 
     def __call__(self, engine: Engine | None, name: str | None = None) -> None:
         """Apply the value at ``event_index`` and move to the next; record it under ``name``, if histories are kept."""
-        value = self.get_param()
-        groups = self.optimizer_param_groups
-        targets.write(groups, self.param_name, value)
+        self._apply(self.event_index, engine, name)
+
+    def _apply(self, index: int, engine: Engine | None, name: str | None) -> None:
+        first = self._first
+        value = self._values[index - first] if first <= index < self._stop else self._evaluate(index)
+        self.target.write(value)
+        self.event_index = index + 1
         if self._save_history and engine is not None:
             history = getattr(engine.state, "param_history", None)
             if history is None:
                 history = engine.state.param_history = {}  # type: ignore[attr-defined]
-            history.setdefault(name or self.param_name, []).append([value] * len(groups))
-        self.event_index += 1
+            history.setdefault(name or self.param_name, []).append(self.target.values(value))
+
+    @property
+    def optimizer_param_groups(self) -> list[Group]:
+        """The groups that are driven."""
+        return self.target.groups
 
     def get_param(self) -> float:
         """The value at ``event_index``: the next to be applied."""
-        block, offset = divmod(self.event_index, BLOCK)
-        if block != self._block:
-            self._values = self._schedule.values(range(block * BLOCK, (block + 1) * BLOCK)).tolist()
-            self._block = block
-        value = self._values[offset]
-        if not math.isfinite(value):
+        return self._evaluate(self.event_index)
+
+    def _evaluate(self, index: int) -> float:
+        """The value at ``index``; those of the events after it are kept, so that most events cost a look-up."""
+        block = self._schedule.values(range(index, index + BLOCK))
+        values: list[float] = block.tolist()
+        if not math.isfinite(values[0]):
             raise OverflowError(
-                f"{self.param_name} is {value} at event {self.event_index}: start_value_mult="
+                f"{self.param_name} is {values[0]} at event {index}: start_value_mult="
                 f"{self._schedule.start_value_mult} or end_value_mult={self._schedule.end_value_mult} has overflowed; "
                 "use multipliers of at most 1, or limit num_cycles"
             )
-        return value
+        self._first, self._values = index, values if math.isfinite(block.sum()) else values[:1]
+        self._stop = index + len(self._values)
+        return values[0]
 
     def attach(  # type: ignore[override]  # one clock, so no list of events
         self,
@@ -146,11 +158,12 @@ class BoundScheduler(ParamScheduler):
         ``name`` is the key in ``engine.state.param_history``, by default the parameter's name.
         """
         event = self.event if event is None else known_event(event)
-        clock = _CLOCKS[event.value]
+        counts_iterations = _CLOCKS[event.value] == "iteration"
 
-        def apply(engine: Engine) -> None:
-            self.event_index = getattr(engine.state, clock) - 1
-            self(engine, name)
+        # Without an argument: to pass the engine, ignite would resolve a weak reference to it in every event.
+        def apply() -> None:
+            state = engine.state
+            self._apply((state.iteration if counts_iterations else state.epoch) - 1, engine, name)
 
         engine.add_event_handler(event, apply)
 

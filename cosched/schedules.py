@@ -92,8 +92,12 @@ class CyclicalSchedule:
         indices = _event_indices(steps)
         with np.errstate(over="ignore", invalid="ignore"):
             cycle, position, size, warmup = self._cycles.locate(indices.ravel())
-            start = self.start_value * np.power(self.start_value_mult, cycle)
-            end = self.end_value * np.power(self.end_value_mult, cycle)
+            start: float | npt.NDArray[np.float64] = self.start_value
+            end: float | npt.NDArray[np.float64] = self.end_value
+            if self.start_value_mult != 1:  # a power costs more than all the rest
+                start = start * np.power(self.start_value_mult, cycle)
+            if self.end_value_mult != 1:
+                end = end * np.power(self.end_value_mult, cycle)
             shape = self._shape(np.minimum(position / (size - self.endpoint), 1.0))
             # start + (end - start) can miss end by rounding; a cycle that ends, ends exactly there.
             values = np.where(shape == 1.0, end, start + (end - start) * shape)
@@ -186,9 +190,11 @@ class _Cycles:
         repeats = np.floor(position / (size + warmup))
         cycle = row + repeats
         position -= repeats * (size + warmup)
-        last = self._count - 1
-        position = np.where(cycle < last, position, np.where(cycle > last, size, np.minimum(position, size)))
-        return np.minimum(cycle, last), position, size, warmup
+        if math.isfinite(self._count):
+            last = self._count - 1
+            position = np.where(cycle < last, position, np.where(cycle > last, size, np.minimum(position, size)))
+            cycle = np.minimum(cycle, last)
+        return cycle, position, size, warmup
 
     def starts(self, num_events: int) -> npt.NDArray[np.int64]:
         """The first event of every cycle that begins before the event ``num_events``."""

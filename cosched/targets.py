@@ -1,41 +1,186 @@
-"""Where a value goes: the only code that writes into an optimizer."""
+"""Where a value goes: the only code that writes into an optimizer, or into an engine's state."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
 from numbers import Real
 from typing import Any
 
-import torch
+from ignite.engine import Engine, State
+from torch import Tensor
 
 from cosched.hints import did_you_mean
 
+Group = dict[str, Any]
 
-def check(groups: Sequence[dict[str, Any]], name: str, index: int | None) -> None:
-    """Refuse, before training, a name or a group that an optimizer with these parameter groups does not have."""
-    if index is not None:
-        if isinstance(index, bool) or not isinstance(index, int):
-            raise TypeError(f"param_group_index={index!r} must be an integer, or None for every group")
-        if not -len(groups) <= index < len(groups):
+
+class EngineState:
+    """The attributes of ``engine.state`` as the one parameter group of an optimizer, for a schedule to drive them.
+
+    A loss weight, a decay, a temperature: ``CosineAnnealingScheduler(EngineState(engine), "temperature", ...)``
+    """
+
+    no_parameters = frozenset(vars(State()))  # the engine's own
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._groups = [vars(engine.state)]
+
+    @property
+    def param_groups(self) -> list[Group]:
+        """One group: the state's attributes themselves."""
+        if self._groups[0] is not vars(self.engine.state):
+            self._groups = [vars(self.engine.state)]
+        return self._groups
+
+
+class Target:
+    """The numbers that a scheduler drives: a parameter, or one element of it (``betas[0]``), in the chosen groups.
+
+    A tensor keeps its identity and is filled, without synchronising its device. What can be decided before an event is
+    decided when the groups are bound; that happens again when the optimizer has other groups, as after its
+    ``add_param_group`` or ``load_state_dict``.
+    """
+
+    def __init__(self, optimizer: Any, name: str, index: int | None, pattern: str | None, relative: bool) -> None:
+        self.optimizer, self.name, self.index, self.pattern, self.relative = optimizer, name, index, pattern, relative
+        self._hidden: Collection[str] = getattr(optimizer, "no_parameters", ("params",))
+        groups = optimizer.param_groups
+        chosen = self._choose(groups)
+        names = list(dict.fromkeys(number for group in chosen for number in _numbers(group, self._hidden)))
+        if name == "momentum" and name not in names:
+            name = "betas[0]"  # what Adam and its kin call their momentum
+        if name not in names:
+            raise ValueError(f"param_name={self.name!r} names no number to schedule: {did_you_mean(self.name, names)}")
+        self._number = name
+        self._key, _, element = name.removesuffix("]").partition("[")
+        self._element = int(element) if element else None
+        self._initial: dict[int, float] = {}
+        # Sets every number to a value, or where relative to the value times its initial value.
+        self.write: Callable[[float], None]
+        self._bind(groups)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle by binding anew: a copy must not fill the tensors of the original."""
+        return Target, (self.optimizer, self.name, self.index, self.pattern, self.relative)
+
+    def read(self) -> list[float]:
+        """What the driven groups hold, in their order; waits for the device where that is a tensor."""
+        return [float(self._get(group)) for group in self.groups]
+
+    def values(self, value: float) -> list[float]:
+        """What `write` makes of ``value`` in each driven group."""
+        return [value * scale for scale in self._scales]
+
+    def _choose(self, groups: Sequence[Group]) -> Sequence[Group]:
+        if self.index is not None and self.pattern is not None:
             raise ValueError(
-                f"param_group_index={index} is out of range: the optimizer has {len(groups)} parameter group(s), "
-                f"so give 0 to {len(groups) - 1}, or None for every group"
+                f"param_group_index={self.index} and param_group={self.pattern!r} both choose groups: give one of them"
             )
-        groups = [groups[index]]
-    present = [group[name] for group in groups if name in group]
-    if not present:
-        keys = dict.fromkeys(key for group in groups for key in group if key != "params")
-        raise ValueError(f"param_name={name!r} is in no parameter group: {did_you_mean(name, keys)}")
-    for value in present:
-        if isinstance(value, bool) or not isinstance(value, (Real, torch.Tensor)):
-            raise ValueError(f"param_name={name!r} holds {value!r}, not a number: choose a parameter that is one")
+        if self.index is not None:
+            if isinstance(self.index, bool) or not isinstance(self.index, int):
+                raise TypeError(f"param_group_index={self.index!r} must be an integer, or None for every group")
+            if not -len(groups) <= self.index < len(groups):
+                raise ValueError(
+                    f"param_group_index={self.index} is out of range: the optimizer has {len(groups)} parameter "
+                    f"group(s), so give 0 to {len(groups) - 1}, or None for every group"
+                )
+            return [groups[self.index]]
+        if self.pattern is None:
+            return groups
+        chosen = [group for group in groups if fnmatchcase(str(group.get("name", "")), self.pattern)]
+        if not chosen:
+            names = [str(group["name"]) for group in groups if "name" in group]
+            raise ValueError(
+                f"param_group={self.pattern!r} matches the name of no parameter group: "
+                f"{did_you_mean(self.pattern, names)}"
+            )
+        return chosen
+
+    def _bind(self, groups: Sequence[Group]) -> None:
+        self.groups = self._holding(self._choose(groups))
+        driven = {id(group) for group in self.groups}
+        taken = {id(self._get(group)) for group in self._holding(groups) if id(group) not in driven}
+        plain: list[Group] = []
+        others: list[Callable[[float], object]] = []
+        self._scales = [1.0] * len(self.groups)
+        for i, group in enumerate(self.groups):
+            current = self._get(group)
+            if isinstance(current, Tensor) and id(current) in taken:
+                # torch gives several groups one and the same tensor; these are to differ.
+                current = current.detach().clone()
+                self._put(group, current)
+            if self.relative:
+                self._scales[i] = self._initial_value(group, i)
+                taken.add(id(current))
+            if isinstance(current, Tensor):
+                put: Callable[[float], object] = current.detach().fill_
+            elif self._element is None and not self.relative:
+                plain.append(group)
+                continue
+            else:
+                put = partial(self._put, group)
+            others.append(partial(_scaled, put, self._scales[i]) if self.relative else put)
+        optimizer, key, count = self.optimizer, self._key, len(groups)
+
+        def write(value: float) -> None:
+            if optimizer.param_groups is not groups or len(groups) != count:
+                self._bind(optimizer.param_groups)
+                self.write(value)
+                return
+            for group in plain:
+                group[key] = value
+            for put in others:
+                put(value)
+
+        self.write = write  # a closure: its locals are at hand in each event, where attributes must be looked up
+
+    def _holding(self, groups: Sequence[Group]) -> list[Group]:
+        return [group for group in groups if self._number in _numbers(group, self._hidden)]
+
+    def _initial_value(self, group: Group, i: int) -> float:
+        """The value that a relative schedule multiplies, kept in the group where torch keeps it too."""
+        key = f"initial_{self._number}"
+        if key not in group:  # after a checkpoint without it, what the group holds may be long past its initial value
+            group[key] = self._initial.get(i, float(self._get(group)))
+        self._initial[i] = float(group[key])
+        if self._initial[i] == 0:
+            raise ValueError(
+                f"param_name={self.name!r} is 0 in group {group.get('name', i)}, and relative=True multiplies that: "
+                "give the optimizer a value other than 0"
+            )
+        return self._initial[i]
+
+    def _get(self, group: Group) -> Any:
+        return group[self._key] if self._element is None else group[self._key][self._element]
+
+    def _put(self, group: Group, value: Any) -> None:
+        if self._element is None:
+            group[self._key] = value
+            return
+        old = group[self._key]
+        new = [*old[: self._element], value, *old[self._element + 1 :]]
+        group[self._key] = type(old)(new)
 
 
-def write(groups: Sequence[dict[str, Any]], name: str, value: float) -> None:
-    """Set ``name`` to ``value`` in each group that has it; a tensor keeps its identity and is filled."""
-    for group in groups:
-        current = group.get(name)
-        if isinstance(current, torch.Tensor):
-            current.fill_(value)
-        elif current is not None:
-            group[name] = value
+def _scaled(put: Callable[[float], object], scale: float, value: float) -> None:
+    put(value * scale)
+
+
+def _numbers(group: Group, hidden: Collection[str]) -> Iterator[str]:
+    """The name of every number that ``group`` holds; ``betas[0]`` for an element of a tuple or list."""
+    for key, value in group.items():
+        if key in hidden or (key.startswith("initial_") and key[8:].partition("[")[0] in group):
+            continue
+        if _is_number(value):
+            yield key
+        elif isinstance(value, (tuple, list)):
+            yield from (f"{key}[{i}]" for i, element in enumerate(value) if _is_number(element))
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() == 1 and value.is_floating_point()
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -120,7 +120,7 @@ def test_an_optimizer_that_is_a_dataclass_is_not_taken_for_a_config():
         ({"cycle_size": 1}, "cycle_size=1 must be a whole number of at least 2"),
         ({"start_value": float("nan")}, "start_value=nan is not finite"),
         ({"start_value": "${nowhere}"}, "Interpolation key 'nowhere' not found"),
-        ({"param_name": "Ir"}, "param_name='Ir' is in no parameter group: did you mean 'lr'"),
+        ({"param_name": "Ir"}, "param_name='Ir' names no number to schedule: did you mean 'lr'"),
         ({"param_group_index": 7}, "param_group_index=7 is out of range"),
         ({"event": "ITERATION"}, "event='ITERATION' has no clock"),
         ({"_target_": "cosched.nothing"}, "cosched.nothing"),
@@ -160,9 +160,9 @@ def test_what_is_no_scheduler_is_a_type_error(sgd, what):
     [
         {"_target_": "torch.load"},
         {"_target_": "os.system"},
-        {"_target_": "cosched.targets.torch.load"},
+        {"_target_": "cosched.digits.torch.load"},
         {"_target_": "ignite.handlers.checkpoint.torch.save"},
-        {"param_name": {"_target_": "os.system", "command": "true"}},
+        {"param_group": {"_target_": "os.system", "command": "true"}},
         {"param_name": [{"_target_": "builtins.print"}]},
     ],
 )

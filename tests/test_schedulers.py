@@ -215,11 +215,11 @@ GOOD = {"param_name": "lr", "start_value": 1.0, "end_value": 0.1, "cycle_size": 
         (
             {"param_name": "Ir"},
             ValueError,
-            r"param_name='Ir' is in no parameter group: did you mean 'lr'\? There are: lr, ",
+            r"param_name='Ir' names no number to schedule: did you mean 'lr'\? There are: lr, ",
         ),
         ({"param_name": "weigth_decay"}, ValueError, "did you mean 'weight_decay'"),
-        ({"param_name": "params"}, ValueError, "param_name='params' holds .* not a number"),
-        ({"param_name": "nesterov"}, ValueError, "param_name='nesterov' holds False, not a number"),
+        ({"param_name": "params"}, ValueError, "param_name='params' names no number to schedule"),
+        ({"param_name": "nesterov"}, ValueError, "param_name='nesterov' names no number to schedule"),
         (
             {"param_group_index": 2},
             ValueError,

@@ -88,12 +88,38 @@ def test_the_experiments(tmp_path):
     assert max(base) < min(fc)
 
 
+def test_the_experiments_on_where_values_go(tmp_path):
+    names = ["adamw_betas", "backbone", "layerwise", "ema"]
+    sweep = ["-m", "+experiment=" + ",".join(names), "hydra.sweep.dir=out", "hydra.sweep.subdir=${hydra.job.num}"]
+    Run(JOB, "-cd", ROOT / "conf", *sweep, "trainer.progress_bar=false", cwd=tmp_path).check()
+    rows = {name: history(tmp_path / f"out/{i}") for i, name in enumerate(names)}
+    for i in range(4):
+        assert json.loads((tmp_path / f"out/{i}/metrics.json").read_text())["val_accuracy"] >= 0.9
+
+    rate, beta = column(rows["adamw_betas"], "lr"), column(rows["adamw_betas"], "beta")
+    assert [(b - 0.95) / -0.1 for b in beta] == pytest.approx([(r - 5e-4) / 4.5e-3 for r in rate])
+    assert (min(beta), max(beta)) == (0.85, 0.95)
+
+    backbone, head = column(rows["backbone"], "backbone"), column(rows["backbone"], "head")
+    assert (backbone[0], head[0], backbone[-1], head[-1]) == (1e-4, 4e-3, 2e-3, 1e-4)
+
+    groups = [name for name in rows["layerwise"][0] if name.startswith("lr (")]
+    assert groups == [f"lr (backbone.{i})" for i in range(23)] + ["lr (head)"]
+    scale = CosineAnnealing(start_value=1, end_value=0.01, cycle_size=115, cycle_mult=2)
+    for i, name in enumerate(groups):
+        initial = 5e-3 * 0.75 ** (23 - i)
+        assert column(rows["layerwise"], name) == pytest.approx([initial * scale(k) for k in range(345)], rel=1e-12)
+
+    decay = CosineAnnealing(start_value=0.5, end_value=0.02, cycle_size=276)
+    assert column(rows["ema"], "ema") == decay.values(range(276)).tolist()
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("+scheduler.cycle_mlt=2", "scheduler: CosineAnnealingScheduler has no argument 'cycle_mlt': did you mean"),
         ("scheduler.cycle_size=1", "scheduler: cycle_size=1 must be a whole number of at least 2"),
-        ("scheduler.param_name=Ir", "scheduler: param_name='Ir' is in no parameter group: did you mean 'lr'?"),
+        ("scheduler.param_name=Ir", "scheduler: param_name='Ir' names no number to schedule: did you mean 'lr'?"),
         ("scheduler.cycle_mult=0", "scheduler: cycle_mult=0.0 must be above 0: 1 keeps the length"),
         ("scheduler.start_value=nan", "scheduler: start_value=nan is not finite: give a finite number"),
         ("scheduler=linear_cyclical", "scheduler: Missing mandatory value: start_value"),
