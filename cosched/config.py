@@ -49,15 +49,38 @@ class LinearCyclicalConfig(Binding, LinearCyclical):
     _target_: str = "cosched.schedulers.LinearCyclicalScheduler"
 
 
-SCHEMAS = {"cosine_annealing": CosineAnnealingConfig, "linear_cyclical": LinearCyclicalConfig}
+@dataclass
+class PreviewConfig:
+    """Option ``hydra/launcher=preview``: over how long a run the schedules of each job are shown."""
+
+    _target_: str = "hydra_plugins.hydra_cosched.preview_launcher.PreviewLauncher"
+    epochs: int = 10  # epochs of the run; may be an interpolation into the app's config: ${trainer.max_epochs}
+    epoch_length: int = 100  # iterations of an epoch, likewise
+
+
+@dataclass
+class ReportConfig:
+    """Option ``hydra/callbacks=schedule_report``: the curves of each job, and of a sweep beside what it returned."""
+
+    _target_: str = "cosched.report.ScheduleReport"
+    epochs: int = 10  # epochs of the run; may be an interpolation into the app's config: ${trainer.max_epochs}
+    epoch_length: int = 100  # iterations of an epoch, likewise
+    maximize: bool = True  # whether the greatest of the returned values is the best
+
+
+SchedulerConfig = CosineAnnealingConfig | LinearCyclicalConfig
+SCHEMAS: dict[str, type[SchedulerConfig]] = {
+    "cosine_annealing": CosineAnnealingConfig,
+    "linear_cyclical": LinearCyclicalConfig,
+}
 
 
 def register() -> None:
-    """Store the schemas where ``cosched/conf/scheduler/*.yaml`` looks for them.
+    """Store the schemas where the files in ``cosched/conf`` look for them.
 
-    Not under ``scheduler/`` itself: Hydra would match them with an app's own files of the same names.
+    Not in the groups themselves: Hydra would match them with an app's own files of the same names.
     """
-    for name, schema in SCHEMAS.items():
+    for name, schema in {**SCHEMAS, "preview": PreviewConfig, "report": ReportConfig}.items():
         ConfigStore.instance().store(group="cosched/schema", name=name, node=schema, provider="cosched")
 
 

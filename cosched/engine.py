@@ -68,7 +68,8 @@ def _build(node: Any, owners: tuple[Engine, Any], allowed: Sequence[str], path: 
         return node
     if OmegaConf.is_config(node) or hasattr(type(node), "_target_"):
         try:
-            node = OmegaConf.to_container(OmegaConf.create(node), resolve=True, throw_on_missing=True)
+            config = node if OmegaConf.is_config(node) else OmegaConf.structured(node)
+            node = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         except OmegaConfBaseException as error:
             raise ConfigError(f"{path}: {str(error).splitlines()[0]}") from error
     if isinstance(node, Mapping) and "_target_" in node:

@@ -110,6 +110,16 @@ class CyclicalSchedule:
         """The event indices below ``num_events`` at which a new cycle begins, ascending; 0 is a start, no restart."""
         return self._cycles.starts(num_events)[1:]
 
+    def cycles(self, num_events: int) -> int:
+        """How many cycles have begun before the event ``num_events``."""
+        import numpy as np
+
+        return int(self._cycles.locate(np.array([num_events - 1.0]))[0][0]) + 1 if num_events else 0
+
+    def holds_from(self, num_events: int) -> int | None:
+        """The event below ``num_events`` at which the last cycle is over and its final value holds, if there is one."""
+        return self._cycles.end(num_events)
+
     def _shape(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """How far from the start value (0) to the end value (1) a cycle is at the fraction ``x`` of its length."""
         raise NotImplementedError
@@ -195,6 +205,16 @@ class _Cycles:
             position = np.where(cycle < last, position, np.where(cycle > last, size, np.minimum(position, size)))
             cycle = np.minimum(cycle, last)
         return cycle, position, size, warmup
+
+    def end(self, num_events: int) -> int | None:
+        """The event before ``num_events`` at which the last cycle has annealed, if it is the last."""
+        self._table(num_events)
+        more = self._count - len(self._rows)
+        if math.isinf(more) or (more and not self._repeats):
+            return None
+        first, size, warmup = self._rows[-1]
+        end = int(first + more * (size + warmup) + size)
+        return end if end < num_events else None
 
     def starts(self, num_events: int) -> npt.NDArray[np.int64]:
         """The first event of every cycle that begins before the event ``num_events``."""

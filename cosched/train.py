@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from cosched.config import misspelt
+
+# How many batches the training set, of 1,797 digits less the validation set, makes: known before any data is loaded.
+OmegaConf.register_new_resolver(
+    "digits_epoch_length",
+    lambda val_fraction, batch_size: math.ceil((1797 - math.ceil(1797 * val_fraction)) / batch_size),
+    replace=True,
+)
 
 
 @hydra.main(version_base="1.3", config_path="train_conf", config_name="config")

@@ -59,6 +59,11 @@ def test_a_sequence_becomes_a_list(sgd, sequence):
     assert seen == LR.values(range(24)).tolist()
 
 
+def test_a_node_may_interpolate_into_the_config_it_stands_in(sgd):
+    config = OmegaConf.create({"length": 4, "deep": {"scheduler": node(cycle_size="${length}")}})
+    assert train(sgd, config.deep.scheduler)[0] == LR.values(range(24)).tolist()
+
+
 def test_bound_schedulers_need_no_optimizer(sgd):
     scheduler = cosched.CosineAnnealingScheduler(sgd, "lr", 1.0, 0.1, 4)
     engine = Engine(lambda *_: None)

@@ -1,0 +1,213 @@
+"""What a declared schedule does over a whole run, found from the config alone: no optimizer, no torch.
+
+A run of any length is evaluated at every event but kept as a bounded sample, in bounded memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cosched.config import SCHEMAS, Event, SchedulerConfig
+from cosched.schedules import CyclicalSchedule
+
+Values = npt.NDArray[np.float64]
+
+BUCKETS = 1000  # a longer run is sampled by the least and the greatest value in each of so many stretches
+CHUNK = 2**16  # events evaluated at once
+
+# The values that a parameter can take: at least the first bound, and less than the second.
+DOMAINS = {
+    "lr": (0.0, math.inf),
+    "momentum": (0.0, 1.0),
+    "betas[0]": (0.0, 1.0),
+    "betas[1]": (0.0, 1.0),
+    "alpha": (0.0, 1.0),
+    "weight_decay": (0.0, math.inf),
+    "eps": (0.0, math.inf),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A schedule over a run of ``num_events`` of its events."""
+
+    path: str  # where it stands in the config
+    schedule: SchedulerConfig
+    num_events: int
+    events: npt.NDArray[np.int64]  # the sampled events, ascending: every one, or with no peak or trough left out
+    values: Values  # their values
+    fingerprint: str  # of the values of all events
+    findings: list[str]  # what a user should look at before paying for the run
+
+
+def declared(config: DictConfig) -> list[str]:
+    """The path of every node in an app's config, Hydra's own part aside, whose ``_target_`` is a scheduler of ours."""
+
+    def walk(node: Any, path: str) -> Iterator[str]:
+        if isinstance(node, dict) and _schema(node.get("_target_")):
+            yield path
+        elif isinstance(node, dict):
+            for key, child in node.items():
+                yield from walk(child, f"{path}.{key}" if path else str(key))
+        elif isinstance(node, list):
+            for i, child in enumerate(node):
+                yield from walk(child, f"{path}[{i}]")
+
+    return [path for path in walk(OmegaConf.to_container(config), "") if not path.startswith("hydra.")]
+
+
+def fields_at(config: DictConfig, path: str) -> dict[str, Any]:
+    """The node at ``path`` as plain data, resolved.
+
+    Raises:
+        ValueError: it cannot be resolved.
+    """
+    try:
+        node = OmegaConf.to_container(OmegaConf.select(config, path), resolve=True, enum_to_str=True)
+    except OmegaConfBaseException as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    return cast("dict[str, Any]", node)
+
+
+def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int) -> Curve:
+    """Evaluate the scheduler that ``fields`` declare over a run of ``epochs`` times ``epoch_length`` iterations.
+
+    Raises:
+        ValueError: they do not describe a scheduler; the message names the field and the remedy.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            schema = OmegaConf.structured(_schema(fields["_target_"]))
+            schedule: Any = OmegaConf.to_object(OmegaConf.merge(schema, dict(fields)))
+        except OmegaConfBaseException as error:
+            raise ValueError(str(error).splitlines()[0]) from error
+        except (ArithmeticError, AttributeError, TypeError) as error:
+            raise ValueError(str(error)) from error
+    num_events = epochs if schedule.event is Event.EPOCH_STARTED else epochs * epoch_length
+    events, values, fingerprint = sample(schedule, num_events)
+    return Curve(
+        path=path,
+        schedule=schedule,
+        num_events=num_events,
+        events=events,
+        values=values,
+        fingerprint=fingerprint,
+        findings=[*(str(w.message) for w in caught), *findings(schedule, num_events, values)],
+    )
+
+
+def evaluate(config: DictConfig, epochs: int, epoch_length: int) -> tuple[list[Curve], dict[str, str]]:
+    """The curves of all schedulers that an app's config declares, and by path what is wrong with the others."""
+    curves, errors = [], {}
+    for path in declared(config):
+        try:
+            curves.append(curve(path, fields_at(config, path), epochs, epoch_length))
+        except ValueError as error:
+            errors[path] = str(error)
+    return curves, errors
+
+
+def sample(schedule: CyclicalSchedule, num_events: int) -> tuple[npt.NDArray[np.int64], Values, str]:
+    """At most ``2 * BUCKETS + 1`` events with their values, no peak or trough left out; a fingerprint of them all."""
+    width = max(1, -(-num_events // BUCKETS))
+    step = max(width, CHUNK // width * width)
+    digest = hashlib.sha256()
+    kept: list[npt.NDArray[np.int64]] = []
+    values_kept: list[Values] = []
+    for first in range(0, num_events, step):
+        values = schedule.values(range(first, min(first + step, num_events)))
+        digest.update(values.tobytes())
+        starts = np.arange(0, len(values), width)
+        whole = values[: len(values) // width * width].reshape(-1, width)
+        rest = values[whole.size :]
+        least, greatest = [*whole.argmin(1)], [*whole.argmax(1)]
+        if rest.size:
+            least.append(rest.argmin())
+            greatest.append(rest.argmax())
+        picked = np.union1d(starts + np.array(least, dtype=int), starts + np.array(greatest, dtype=int))
+        if first + len(values) == num_events:
+            picked = np.union1d(picked, [len(values) - 1])
+        kept.append(picked + first)
+        values_kept.append(values[picked])
+    return (
+        np.concatenate(kept or [np.empty(0, dtype=np.int64)]),
+        np.concatenate(values_kept or [np.empty(0)]),
+        digest.hexdigest()[:12],
+    )
+
+
+def first_restarts(schedule: CyclicalSchedule, num_events: int, count: int) -> list[int]:
+    """The first ``count`` restarts, without listing all of a long run's."""
+    horizon = min(num_events, 1024)
+    while len(restarts := schedule.restarts(horizon)[:count]) < count and horizon < num_events:
+        horizon = min(num_events, 4 * horizon)
+    return [int(event) for event in restarts]
+
+
+def findings(schedule: SchedulerConfig, num_events: int, values: Values) -> list[str]:
+    """What is odd about a schedule over a run: cycles that vanish, an end never reached, values out of bounds."""
+    found = []
+    end = schedule.holds_from(num_events)
+    if end is not None and schedule.cycle_mult < 1 and schedule.cycles(num_events) != schedule.num_cycles:
+        found.append(f"cycles shrink to nothing at event {end}: the value holds from there")
+    finite = values[np.isfinite(values)]
+    if finite.size < values.size:
+        found.append("overflows: use value multipliers of at most 1")
+    if not finite.size:
+        return found
+    nearest = finite[abs(finite - schedule.end_value).argmin()]
+    if abs(nearest - schedule.end_value) > 0.01 * abs(schedule.start_value - schedule.end_value):
+        found.append(f"the end value {schedule.end_value:g} is never reached, only {nearest:.4g}")
+    low, high = DOMAINS.get(schedule.param_name, (-math.inf, math.inf))
+    if finite.min() < low:
+        found.append(f"{schedule.param_name} falls to {finite.min():.4g}, below {low:g}")
+    if finite.max() >= high and not schedule.relative:
+        found.append(f"{schedule.param_name} rises to {finite.max():.4g}, not below {high:g}")
+    return found
+
+
+def as_dict(overrides: Sequence[str]) -> dict[str, str]:
+    """A job's overrides by key."""
+    pairs = (override.partition("=") for override in overrides)
+    return {key: value for key, _, value in pairs}
+
+
+def differing(jobs: Sequence[Mapping[str, str]]) -> list[str]:
+    """The override keys that do not have one and the same value in every job, in the order of their first use."""
+    keys = dict.fromkeys(key for job in jobs for key in job)
+    return [key for key in keys if len({job.get(key) for job in jobs}) > 1]
+
+
+def label(overrides: Mapping[str, str], keys: Sequence[str], job: int) -> str:
+    """What tells a job from the others: its overrides of ``keys``."""
+    return " ".join(f"{key}={overrides[key]}" for key in keys if key in overrides) or f"job {job}"
+
+
+def twins(jobs: Sequence[Sequence[Curve]]) -> dict[tuple[int, str], int]:
+    """For each (job, path) whose curve an earlier job has too, that job."""
+    first: dict[tuple[str, str], int] = {}
+    same = {}
+    for i, curves in enumerate(jobs):
+        for c in curves:
+            earlier = first.setdefault((c.path, c.fingerprint), i)
+            if earlier != i:
+                same[i, c.path] = earlier
+    return same
+
+
+def _schema(target: Any) -> type[SchedulerConfig] | None:
+    package, _, name = str(target).rpartition(".")
+    if package.partition(".")[0] != "cosched":
+        return None
+    return {schema._target_.rpartition(".")[2]: schema for schema in SCHEMAS.values()}.get(name)
