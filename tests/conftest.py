@@ -1,8 +1,11 @@
+import os
 import subprocess
 import sys
 import sysconfig
 import venv
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests run at a time
 
 import pytest
 import torch

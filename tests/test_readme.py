@@ -38,6 +38,7 @@ def test_python(snippet):
 @pytest.mark.parametrize("command", [command for command in COMMANDS if not command.startswith("make")])
 def test_commands(command, tmp_path):
     for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "conf").symlink_to(ROOT / "conf")
     program, *arguments = shlex.split(command)

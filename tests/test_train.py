@@ -12,6 +12,7 @@ from conftest import ROOT, Run
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
+import cosched.train  # noqa: F401  # registers the resolver that the config uses
 from cosched import ConfigError, CosineAnnealing, LinearCyclical
 from cosched.digits import train
 
