@@ -190,8 +190,10 @@ def differing(jobs: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def label(overrides: Mapping[str, str], keys: Sequence[str], job: int) -> str:
-    """What tells a job from the others: its overrides of ``keys``."""
-    return " ".join(f"{key}={overrides[key]}" for key in keys if key in overrides) or f"job {job}"
+    """What tells a job from the others: its overrides of ``keys``, without the path where the last name is enough."""
+    last = {key: key.rpartition(".")[2] for key in keys}
+    names = {key: name if list(last.values()).count(name) == 1 else key for key, name in last.items()}
+    return " ".join(f"{name}={overrides[key]}" for key, name in names.items() if key in overrides) or f"job {job}"
 
 
 def twins(jobs: Sequence[Sequence[Curve]]) -> dict[tuple[int, str], int]:

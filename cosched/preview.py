@@ -100,7 +100,7 @@ class Preview:
             console = Console(width=180)  # a file has no width to fit
         table = Table(title="schedules, previewed", title_justify="left", header_style="bold")
         for name in ("job", "overrides", "schedule", "curve"):
-            table.add_column(name, no_wrap=name in ("job", "curve"))
+            table.add_column(name, no_wrap=name in ("job", "curve"), overflow="fold")
         for name in ("cycles", "restarts", "min", "max", "last"):
             table.add_column(name, justify="right")
         table.add_column("findings", overflow="fold")
@@ -114,7 +114,7 @@ class Preview:
                     str(job.number),
                     name,
                     f"{c.path} ({c.schedule.param_name})",
-                    sparkline(c),
+                    sparkline(c, 24 if console.width >= 140 else 12),
                     str(c.schedule.cycles(c.num_events)),
                     restarts(c),
                     *(f"{value:.4g}" for value in (c.values.min(), c.values.max(), c.values[-1])),
@@ -128,7 +128,7 @@ class Preview:
         console.print(table)
 
 
-def sparkline(c: Curve, width: int = 24) -> str:
+def sparkline(c: Curve, width: int) -> str:
     """The curve in one line of text, the greatest value of each of ``width`` stretches."""
     stretches = np.minimum(c.events * width // max(c.num_events, 1), width - 1)
     tops = np.full(width, -np.inf)

@@ -66,7 +66,7 @@ class CyclicalSchedule:
         if self.cycle_mult != 1 and self.num_cycles != 1 and int(self.cycle_size * self.cycle_mult) == self.cycle_size:
             warnings.warn(
                 f"cycle_mult={self.cycle_mult} has no effect: int({self.cycle_size} * {self.cycle_mult}) is "
-                f"{self.cycle_size} again; use a cycle_mult above {1 + 1 / self.cycle_size:.6g}, or 1",
+                f"{self.cycle_size} again; use more than {1 + 1 / self.cycle_size:.6g}, or 1",
                 stacklevel=3,
             )
 

@@ -207,7 +207,7 @@ def exact_size(size, mult, times):
 
 
 def test_a_multiplier_without_effect_warns():
-    with pytest.warns(UserWarning, match=r"cycle_mult=1\.05 has no effect.*above 1\.1"):
+    with pytest.warns(UserWarning, match=r"cycle_mult=1\.05 has no effect.*more than 1\.1"):
         schedule = CosineAnnealing(start_value=1, end_value=0, cycle_size=10, cycle_mult=1.05)
     assert list(schedule.restarts(40)) == [10, 20, 30]
 
