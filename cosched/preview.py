@@ -95,10 +95,7 @@ class Preview:
         return job
 
     def _print(self, keys: Sequence[str], same: dict[tuple[int, str], int]) -> None:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=180)  # a file has no width to fit
-        table = Table(title="schedules, previewed", title_justify="left", header_style="bold")
+        console, table = screen("schedules, previewed")
         for name in ("job", "overrides", "schedule", "curve"):
             table.add_column(name, no_wrap=name in ("job", "curve"), overflow="fold")
         for name in ("cycles", "restarts", "min", "max", "last"):
@@ -126,6 +123,14 @@ class Preview:
             if not job.curves and not job.errors:
                 table.add_row(str(job.number), name, "none declared", style="dim")
         console.print(table)
+
+
+def screen(title: str) -> tuple[Console, Table]:
+    """A console, wide where it is no terminal whose width it must fit, and an empty table for it."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=180)
+    return console, Table(title=title, title_justify="left", header_style="bold")
 
 
 def sparkline(c: Curve, width: int) -> str:

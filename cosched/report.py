@@ -18,11 +18,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.table import Table
 
 from cosched.curves import Curve, as_dict, curve, differing, evaluate, fields_at, first_restarts, label, twins
 from cosched.plot import Heat, draw_sweep
+from cosched.preview import screen
 
 log = logging.getLogger(__name__)
 
@@ -116,10 +115,7 @@ class ScheduleReport(Callback):
             sys.exit(1)
 
     def _print(self, results: Sequence[Result], keys: Sequence[str]) -> None:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=180)
-        table = Table(title="sweep, best first", title_justify="left", header_style="bold")
+        console, table = screen("sweep, best first")
         for name in ("rank", "job", "overrides", "value", "curve"):
             table.add_column(name)
         same = twins([result.curves for result in results])

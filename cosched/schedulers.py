@@ -174,6 +174,8 @@ class BoundScheduler(ParamScheduler):
             "save_history": self.save_history,
             "param_name": self.param_name,
             "param_group_index": self.param_group_index,
+            "param_group": self.param_group,
+            "relative": self.relative,
             "schedule": {"type": self.schedule_type.__name__, **asdict(self._schedule)},
         }
 
@@ -194,8 +196,8 @@ class BoundScheduler(ParamScheduler):
             raise ValueError(f"event_index={index!r} in state_dict must be an integer of at least 0")
         if not isinstance(history, bool):
             raise ValueError(f"save_history={history!r} in state_dict must be True or False")
-        for key in ("param_name", "param_group_index", "schedule"):
-            if state_dict[key] != own[key]:
+        for key in own:
+            if key not in ("event_index", "save_history") and state_dict[key] != own[key]:
                 raise ValueError(
                     f"state_dict is of another scheduler: {key} is {state_dict[key]!r} there and {own[key]!r} here; "
                     "construct the scheduler as it was when the state was saved"

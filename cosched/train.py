@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import hydra
@@ -30,6 +31,9 @@ def main(cfg: DictConfig) -> float:
 
 def cli() -> None:
     """Run `main`; to Hydra's refusal of an override with a misspelt field, add how the field is spelt."""
+    missing = [name for name in ("matplotlib", "rich", "sklearn", "tqdm") if find_spec(name) is None]
+    if missing:
+        sys.exit(f"cosched-train needs {', '.join(missing)}: pip install 'cosched[train]'")
     try:
         main()
     except SystemExit as stop:

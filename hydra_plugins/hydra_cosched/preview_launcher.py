@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hydra.core.utils import JobReturn
+from hydra.errors import ConfigCompositionException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -18,8 +19,12 @@ class PreviewLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what is needed to compose the jobs."""
-        from cosched.preview import Preview
-
+        try:
+            from cosched.preview import Preview
+        except ModuleNotFoundError as error:
+            raise ConfigCompositionException(
+                f"hydra/launcher=preview needs {error.name}: pip install 'cosched[plot]'"
+            ) from error
         self.preview = Preview(hydra_context.config_loader, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
