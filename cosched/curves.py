@@ -95,6 +95,8 @@ def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int) 
         except (ArithmeticError, AttributeError, TypeError) as error:
             raise ValueError(str(error)) from error
     num_events = epochs if schedule.event is Event.EPOCH_STARTED else epochs * epoch_length
+    if num_events < 1:
+        raise ValueError(f"a run of epochs={epochs} of epoch_length={epoch_length} has no events: give both at least 1")
     events, values, fingerprint = sample(schedule, num_events)
     return Curve(
         path=path,

@@ -156,7 +156,8 @@ def _write_csv(path: Path, results: Sequence[Result]) -> None:
     paths = list(dict.fromkeys(c.path for result in results for c in result.curves))
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["job", *keys, "value", *(f"fingerprint {path}" for path in paths), "error"])
+        prints_of = ["fingerprint"] if len(paths) == 1 else [f"fingerprint {path}" for path in paths]
+        writer.writerow(["job", *keys, "value", *prints_of, "error"])
         for result in results:
             prints = {c.path: c.fingerprint for c in result.curves}
             value = "" if math.isnan(result.value) else result.value

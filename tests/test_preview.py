@@ -116,6 +116,11 @@ def test_an_invalid_schedule_is_a_value_error(fields, message):
         evaluate(**fields)
 
 
+def test_a_run_without_events_is_refused():
+    with pytest.raises(ValueError, match="epochs=0 of epoch_length=15 has no events"):
+        curve("scheduler", FIELDS, epochs=0, epoch_length=15)
+
+
 def test_schedulers_are_found_wherever_they_stand():
     config = OmegaConf.create(
         {
@@ -216,7 +221,7 @@ def test_the_report_on_a_sweep_with_a_failed_job(app, tmp_path, launcher):
     values = [float(row["value"]) for row in table[:4]]
     assert values == [schedule(50) + seed for seed in (1, 2) for schedule in schedules]
     assert [(row["value"], row["error"]) for row in table[4:]] == [("", "RuntimeError: as asked")] * 2
-    assert len({row["fingerprint train.schedule"] for row in table}) == 2
+    assert len({row["fingerprint"] for row in table}) == 2
     lines = [line for line in run.out.splitlines() if "seed=" in line and "│" in line]
     ranked = [line.split("│")[2].strip() for line in lines]
     best = sorted(range(4), key=lambda i: -values[i])
