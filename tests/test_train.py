@@ -38,7 +38,7 @@ def test_the_default_run_learns_the_digits(tmp_path):
     for name in ("history.csv", "metrics.json", "schedule.png", f"checkpoint_{metrics['iterations']}.pt", ".hydra"):
         assert (out / name).exists()
         assert f"out/{name}" in run.out
-    assert "15/15" in run.err, "a progress bar"
+    assert "/15 [" in run.err, "a progress bar"
     rows = history(out)
     assert list(rows[0]) == ["iteration", "epoch", "lr", "train_loss"]
     assert [int(row["iteration"]) for row in rows] == list(range(1, metrics["iterations"] + 1))
