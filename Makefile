@@ -15,7 +15,7 @@ test: $(VENV)/ready
 test-next: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/next \
 		hydra-core==1.4.0rc3 omegaconf==2.4.1rc1
-	PYTHONPATH=$(abspath $(VENV)/next) $(BIN)/pytest tests/test_engine.py tests/test_plugin.py
+	PYTHONPATH=$(abspath $(VENV)/next) $(BIN)/pytest tests/test_engine.py tests/test_plugin.py tests/test_preview.py
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

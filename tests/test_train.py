@@ -75,13 +75,19 @@ def test_the_preview_knows_the_length_of_the_run(tmp_path):
     assert not list(tmp_path.rglob("history.csv"))
 
 
-def test_the_experiments(tmp_path):
-    names = ["sgdr", "clr", "lr_and_momentum", "two_groups"]
+def experiments(tmp_path, names, accuracy):
+    """The histories of these experiments, run in one sweep and each at least so accurate."""
     sweep = ["-m", "+experiment=" + ",".join(names), "hydra.sweep.dir=out", "hydra.sweep.subdir=${hydra.job.num}"]
     Run(JOB, "-cd", ROOT / "conf", *sweep, "trainer.progress_bar=false", cwd=tmp_path).check()
-    rows = {name: history(tmp_path / f"out/{i}") for i, name in enumerate(names)}
-    for i in range(4):
-        assert json.loads((tmp_path / f"out/{i}/metrics.json").read_text())["val_accuracy"] >= 0.95
+    folders = [tmp_path / f"out/{i}" for i in range(len(names))]
+    for folder in folders:
+        assert json.loads((folder / "metrics.json").read_text())["val_accuracy"] >= accuracy
+    return dict(zip(names, map(history, folders), strict=True))
+
+
+def test_the_experiments(tmp_path):
+    names = ["sgdr", "clr", "lr_and_momentum", "two_groups"]
+    rows = experiments(tmp_path, names, accuracy=0.95)
 
     sgdr = {int(row["epoch"]): float(row["lr"]) for row in rows["sgdr"]}
     assert max(sgdr) == 70
@@ -102,11 +108,7 @@ def test_the_experiments(tmp_path):
 
 def test_the_experiments_on_where_values_go(tmp_path):
     names = ["adamw_betas", "backbone", "layerwise", "ema"]
-    sweep = ["-m", "+experiment=" + ",".join(names), "hydra.sweep.dir=out", "hydra.sweep.subdir=${hydra.job.num}"]
-    Run(JOB, "-cd", ROOT / "conf", *sweep, "trainer.progress_bar=false", cwd=tmp_path).check()
-    rows = {name: history(tmp_path / f"out/{i}") for i, name in enumerate(names)}
-    for i in range(4):
-        assert json.loads((tmp_path / f"out/{i}/metrics.json").read_text())["val_accuracy"] >= 0.9
+    rows = experiments(tmp_path, names, accuracy=0.9)
 
     rate, beta = column(rows["adamw_betas"], "lr"), column(rows["adamw_betas"], "beta")
     assert [(b - 0.95) / -0.1 for b in beta] == pytest.approx([(r - 5e-4) / 4.5e-3 for r in rate])
