@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from array import array
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
 from functools import cache
@@ -101,7 +102,7 @@ class BoundScheduler(ParamScheduler):
         self.param_group, self.relative = given["param_group"], given["relative"]
         self.target = Target(self.optimizer, self.param_name, self.param_group_index, self.param_group, self.relative)
         self._first, self._stop = 0, 0  # the events whose values are in self._values
-        self._values: list[float] = []
+        self._values = array("d")
 
     @property
     def schedule(self) -> CyclicalSchedule:
@@ -110,18 +111,17 @@ class BoundScheduler(ParamScheduler):
 
     def __call__(self, engine: Engine | None, name: str | None = None) -> None:
         """Apply the value at ``event_index`` and move to the next; record it under ``name``, if histories are kept."""
-        self._apply(self.event_index, engine, name)
-
-    def _apply(self, index: int, engine: Engine | None, name: str | None) -> None:
-        first = self._first
-        value = self._values[index - first] if first <= index < self._stop else self._evaluate(index)
+        value = self.get_param()
         self.target.write(value)
-        self.event_index = index + 1
+        self.event_index += 1
         if self._save_history and engine is not None:
-            history = getattr(engine.state, "param_history", None)
-            if history is None:
-                history = engine.state.param_history = {}  # type: ignore[attr-defined]
-            history.setdefault(name or self.param_name, []).append(self.target.values(value))
+            self._record(engine, name, value)
+
+    def _record(self, engine: Engine, name: str | None, value: float) -> None:
+        history = getattr(engine.state, "param_history", None)
+        if history is None:
+            history = engine.state.param_history = {}  # type: ignore[attr-defined]
+        history.setdefault(name or self.param_name, []).append(self.target.values(value))
 
     @property
     def optimizer_param_groups(self) -> list[Group]:
@@ -135,7 +135,7 @@ class BoundScheduler(ParamScheduler):
     def _evaluate(self, index: int) -> float:
         """The value at ``index``; those of the events after it are kept, so that most events cost a look-up."""
         block = self._schedule.values(range(index, index + BLOCK))
-        values: list[float] = block.tolist()
+        values = array("d", block.tobytes())  # indexed as fast as a list, made much faster
         if not math.isfinite(values[0]):
             raise OverflowError(
                 f"{self.param_name} is {values[0]} at event {index}: start_value_mult="
@@ -160,10 +160,19 @@ class BoundScheduler(ParamScheduler):
         event = self.event if event is None else known_event(event)
         counts_iterations = _CLOCKS[event.value] == "iteration"
 
-        # Without an argument: to pass the engine, ignite would resolve a weak reference to it in every event.
+        target = self.target
+
+        # What `__call__` does, at the clock's index and without a call that can be spared: this runs in every event.
+        # It takes no argument, for to pass the engine ignite would resolve a weak reference to it each time.
         def apply() -> None:
             state = engine.state
-            self._apply((state.iteration if counts_iterations else state.epoch) - 1, engine, name)
+            index = (state.iteration if counts_iterations else state.epoch) - 1
+            first = self._first
+            value = self._values[index - first] if first <= index < self._stop else self._evaluate(index)
+            target.write(value)
+            self.event_index = index + 1
+            if self._save_history:
+                self._record(engine, name, value)
 
         engine.add_event_handler(event, apply)
 

@@ -132,8 +132,9 @@ class Target:
                 return
             for group in plain:
                 group[key] = value
-            for put in others:
-                put(value)
+            if others:  # rarely, and the test is quicker than an empty loop
+                for put in others:
+                    put(value)
 
         self.write = write  # a closure: its locals are at hand in each event, where attributes must be looked up
 
