@@ -34,6 +34,11 @@ def ours(engine: Engine, optimizer: torch.optim.Optimizer) -> None:
     cosched.attach(engine, cosched.CosineAnnealingScheduler(optimizer, **FIELDS))
 
 
+def ours_counting(engine: Engine, optimizer: torch.optim.Optimizer) -> None:
+    """Added as a handler, counting its own calls."""
+    engine.add_event_handler(Events.ITERATION_STARTED, cosched.CosineAnnealingScheduler(optimizer, **FIELDS))
+
+
 def ignites(engine: Engine, optimizer: torch.optim.Optimizer) -> None:
     """Ignite's own CosineAnnealingScheduler."""
     engine.add_event_handler(Events.ITERATION_STARTED, ignite.CosineAnnealingScheduler(optimizer, **FIELDS))
@@ -49,6 +54,7 @@ KINDS: dict[str, Callable[[Engine, Any], None]] = {
     "empty": lambda engine, optimizer: None,
     "bare assignment": floor,
     "cosched": ours,
+    "cosched, added": ours_counting,
     "ignite": ignites,
     "torch in ignite": torchs,
 }

@@ -130,23 +130,15 @@ def sample(schedule: CyclicalSchedule, num_events: int) -> tuple[npt.NDArray[np.
     for first in range(0, num_events, step):
         values = schedule.values(range(first, min(first + step, num_events)))
         digest.update(values.tobytes())
-        starts = np.arange(0, len(values), width)
-        whole = values[: len(values) // width * width].reshape(-1, width)
-        rest = values[whole.size :]
-        least, greatest = [*whole.argmin(1)], [*whole.argmax(1)]
-        if rest.size:
-            least.append(rest.argmin())
-            greatest.append(rest.argmax())
-        picked = np.union1d(starts + np.array(least, dtype=int), starts + np.array(greatest, dtype=int))
+        # The first of equals is picked, so never one of those that fill up the last stretch.
+        stretches = np.pad(values, (0, -len(values) % width), mode="edge").reshape(-1, width)
+        starts = np.arange(len(stretches)) * width
+        picked = np.union1d(starts + stretches.argmin(1), starts + stretches.argmax(1))
         if first + len(values) == num_events:
             picked = np.union1d(picked, [len(values) - 1])
         kept.append(picked + first)
         values_kept.append(values[picked])
-    return (
-        np.concatenate(kept or [np.empty(0, dtype=np.int64)]),
-        np.concatenate(values_kept or [np.empty(0)]),
-        digest.hexdigest()[:12],
-    )
+    return np.concatenate(kept), np.concatenate(values_kept), digest.hexdigest()[:12]
 
 
 def first_restarts(schedule: CyclicalSchedule, num_events: int, count: int) -> list[int]:

@@ -62,7 +62,9 @@ class Preview:
             for i, c in curves:
                 rows = zip(c.events.tolist(), c.values.tolist(), strict=True)
                 writer.writerows([self.jobs[i].number, c.path, event, value] for event, value in rows)
-        distinct = [(label(self.jobs[i].overrides, keys, i), c) for i, c in curves if (i, c.path) not in same]
+        distinct = [
+            (label(self.jobs[i].overrides, keys, self.jobs[i].number), c) for i, c in curves if (i, c.path) not in same
+        ]
         if distinct:
             draw_sweep(folder / "schedules.png", distinct)
         events = sum(c.num_events for _, c in curves)
@@ -102,7 +104,7 @@ class Preview:
             table.add_column(name, justify="right")
         table.add_column("findings", overflow="fold")
         for i, job in enumerate(self.jobs):
-            name = label(job.overrides, keys, i)
+            name = label(job.overrides, keys, job.number)
             for c in job.curves:
                 notes = list(c.findings)
                 if (i, c.path) in same:
@@ -135,7 +137,7 @@ def screen(title: str) -> tuple[Console, Table]:
 
 def sparkline(c: Curve, width: int) -> str:
     """The curve in one line of text, the greatest value of each of ``width`` stretches."""
-    stretches = np.minimum(c.events * width // max(c.num_events, 1), width - 1)
+    stretches = np.minimum(c.events * width // c.num_events, width - 1)
     tops = np.full(width, -np.inf)
     np.maximum.at(tops, stretches, c.values)
     tops = tops[np.isfinite(tops)]

@@ -104,10 +104,10 @@ class ScheduleReport(Callback):
             return
         keys = differing([result.overrides for result in results])
         _write_csv(folder / "sweep.csv", results)
-        lines = [(label(r.overrides, keys, r.number), c, r.value) for r in results for c in r.curves]
+        lines = [(label(r.overrides, keys, r.number), c) for r in results for c in r.curves]
         if lines:
-            names, curves, scores = zip(*lines, strict=True)
-            draw_sweep(folder / "sweep.png", list(zip(names, curves, strict=True)), scores, _heat(keys, results))
+            scores = [r.value for r in results for _ in r.curves]
+            draw_sweep(folder / "sweep.png", lines, scores, _heat(keys, results))
         self._print(results, keys)
         print(*sorted(folder.glob("sweep.*")), sep="\n")
         if any(result.error for result in results):

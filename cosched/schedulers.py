@@ -23,7 +23,6 @@ _CLOCKS = {e.value: attribute for e in Events if e.value.startswith(attribute :=
 
 BLOCK = 4096  # consecutive events that one vectorised evaluation serves
 
-
 IgniteEvent = Events | CallableEventWithFilter
 
 
@@ -130,7 +129,8 @@ class BoundScheduler(ParamScheduler):
 
     def get_param(self) -> float:
         """The value at ``event_index``: the next to be applied."""
-        return self._evaluate(self.event_index)
+        index, first = self.event_index, self._first
+        return self._values[index - first] if first <= index < self._stop else self._evaluate(index)
 
     def _evaluate(self, index: int) -> float:
         """The value at ``index``; those of the events after it are kept, so that most events cost a look-up."""
@@ -159,7 +159,6 @@ class BoundScheduler(ParamScheduler):
         """
         event = self.event if event is None else known_event(event)
         counts_iterations = _CLOCKS[event.value] == "iteration"
-
         target = self.target
 
         # What `__call__` does, at the clock's index and without a call that can be spared: this runs in every event.

@@ -47,8 +47,7 @@ class Target:
     def __init__(self, optimizer: Any, name: str, index: int | None, pattern: str | None, relative: bool) -> None:
         self.optimizer, self.name, self.index, self.pattern, self.relative = optimizer, name, index, pattern, relative
         self._hidden: Collection[str] = getattr(optimizer, "no_parameters", ("params",))
-        groups = optimizer.param_groups
-        chosen = self._choose(groups)
+        chosen = self._choose(optimizer.param_groups)
         names = list(dict.fromkeys(number for group in chosen for number in _numbers(group, self._hidden)))
         if name == "momentum" and name not in names:
             name = "betas[0]"  # what Adam and its kin call their momentum
@@ -58,9 +57,7 @@ class Target:
         self._key, _, element = name.removesuffix("]").partition("[")
         self._element = int(element) if element else None
         self._initial: dict[int, float] = {}
-        # Sets every number to a value, or where relative to the value times its initial value.
-        self.write: Callable[[float], None]
-        self._bind(groups)
+        self.write = self._writer()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle by binding anew: a copy must not fill the tensors of the original."""
@@ -99,7 +96,32 @@ class Target:
             )
         return chosen
 
-    def _bind(self, groups: Sequence[Group]) -> None:
+    def _writer(self) -> Callable[[float], None]:
+        """What sets every number to a value, or where relative to the value times its initial value.
+
+        A closure: its locals are at hand in each event, where attributes would have to be looked up.
+        """
+        optimizer, key = self.optimizer, self._key
+        groups = optimizer.param_groups
+        count = len(groups)
+        plain, others = self._bind(groups)
+
+        def write(value: float) -> None:
+            nonlocal groups, count, plain, others
+            current = optimizer.param_groups
+            if current is not groups or len(current) != count:
+                groups, count = current, len(current)
+                plain, others = self._bind(groups)
+            for group in plain:
+                group[key] = value
+            if others:  # rarely, and the test is quicker than an empty loop
+                for put in others:
+                    put(value)
+
+        return write
+
+    def _bind(self, groups: Sequence[Group]) -> tuple[list[Group], list[Callable[[float], object]]]:
+        """The driven groups whose key can just be assigned, and how to write into each of the others."""
         self.groups = self._holding(self._choose(groups))
         driven = {id(group) for group in self.groups}
         taken = {id(self._get(group)) for group in self._holding(groups) if id(group) not in driven}
@@ -123,20 +145,7 @@ class Target:
             else:
                 put = partial(self._put, group)
             others.append(partial(_scaled, put, self._scales[i]) if self.relative else put)
-        optimizer, key, count = self.optimizer, self._key, len(groups)
-
-        def write(value: float) -> None:
-            if optimizer.param_groups is not groups or len(groups) != count:
-                self._bind(optimizer.param_groups)
-                self.write(value)
-                return
-            for group in plain:
-                group[key] = value
-            if others:  # rarely, and the test is quicker than an empty loop
-                for put in others:
-                    put(value)
-
-        self.write = write  # a closure: its locals are at hand in each event, where attributes must be looked up
+        return plain, others
 
     def _holding(self, groups: Sequence[Group]) -> list[Group]:
         return [group for group in groups if self._number in _numbers(group, self._hidden)]

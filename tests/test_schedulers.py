@@ -186,6 +186,20 @@ def test_get_param_is_the_next_value(sgd):
     assert scheduler.get_param() == scheduler.schedule(2)
 
 
+@pytest.mark.parametrize(
+    "bind", [lambda e, s: s.attach(e), lambda e, s: e.add_event_handler(Events.ITERATION_STARTED, s)]
+)
+def test_events_share_evaluations(sgd, monkeypatch, bind):
+    scheduler = cosine(cosched, sgd)
+    evaluations = []
+    values = cosched.CosineAnnealing.values
+    monkeypatch.setattr(cosched.CosineAnnealing, "values", lambda *args: evaluations.append(1) or values(*args))
+    engine = Engine(lambda *_: None)
+    bind(engine, scheduler)
+    engine.run(range(5000))
+    assert len(evaluations) == 2
+
+
 def test_a_tensor_keeps_its_identity():
     rate = torch.tensor(0.1, dtype=torch.float64)
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=rate)

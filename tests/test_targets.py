@@ -273,6 +273,17 @@ def test_loading_the_optimizers_state_does_not_detach_us():
     assert [float(rate) for rate in held(optimizer)] == [0.5, 1.0]
 
 
+@pytest.mark.parametrize("fresh", [list, tuple])
+@pytest.mark.parametrize("more", [{}, {"param_group": "part.*"}, {"relative": True}])
+def test_a_wrapper_may_make_a_new_sequence_at_every_access(fresh, more):
+    inner = adam(2, lr=0.5)
+    wrapper = type("Wrapper", (), {"param_groups": property(lambda self: fresh(inner.param_groups))})()
+    scheduler = bind(wrapper, **more)
+    for i in range(3):
+        scheduler(None)
+        assert held(inner) == [scheduler.schedule(i) * (0.5 if more == {"relative": True} else 1)] * 2
+
+
 # The engine's state
 
 
