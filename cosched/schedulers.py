@@ -159,7 +159,7 @@ class BoundScheduler(ParamScheduler):
         """
         event = self.event if event is None else known_event(event)
         counts_iterations = _CLOCKS[event.value] == "iteration"
-        target = self.target
+        write = self.target.write
 
         # What `__call__` does, at the clock's index and without a call that can be spared: this runs in every event.
         # It takes no argument, for to pass the engine ignite would resolve a weak reference to it each time.
@@ -168,7 +168,7 @@ class BoundScheduler(ParamScheduler):
             index = (state.iteration if counts_iterations else state.epoch) - 1
             first = self._first
             value = self._values[index - first] if first <= index < self._stop else self._evaluate(index)
-            target.write(value)
+            write(value)
             self.event_index = index + 1
             if self._save_history:
                 self._record(engine, name, value)
