@@ -11,20 +11,27 @@ from dataclasses import dataclass, fields
 from enum import Enum
 
 from hydra.core.config_store import ConfigStore
+from hydra.errors import CompactHydraException
 
+from cosched.durations import Event
 from cosched.hints import did_you_mean
-from cosched.schedules import CosineAnnealing, LinearCyclical
+from cosched.schedules import CosineAnnealing, LinearCyclical, Schedule
 
 
-class Event(Enum):
-    """The engine events that a schedule can count; the values are those of ``ignite.engine.Events``."""
+class ConfigError(ValueError, CompactHydraException):
+    """What was declared cannot be run; Hydra prints the message alone, without a traceback."""
 
-    ITERATION_STARTED = "iteration_started"
-    EPOCH_STARTED = "epoch_started"
+
+class Mismatch(Enum):
+    """What to do when a checkpoint's schedule is not the one that is configured now."""
+
+    error = "error"  # stop, and say what differs
+    config = "config"  # go on with the configured schedule
+    checkpoint = "checkpoint"  # go on with the checkpoint's schedule
 
 
 @dataclass(kw_only=True)
-class Binding:
+class Binding(Schedule):
     """Where the values of a schedule go, and when."""
 
     param_name: str = "lr"  # a number in the parameter groups: lr, betas[0], ...; or engine.state.NAME
@@ -33,6 +40,10 @@ class Binding:
     relative: bool = False  # true: the schedule multiplies what each group held at first, which keeps their ratios
     event: Event = Event.ITERATION_STARTED  # what the schedule counts: iterations or epochs
     save_history: bool = False  # record each applied value in engine.state.param_history
+    on_mismatch: Mismatch = Mismatch.error  # when a checkpoint has another schedule: error, config or checkpoint
+
+    def _counted(self) -> Event:
+        return self.event
 
 
 @dataclass(kw_only=True)

@@ -17,15 +17,17 @@ import numpy.typing as npt
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cosched.config import SCHEMAS, Event, SchedulerConfig
-from cosched.schedules import CyclicalSchedule
+from cosched.config import SCHEMAS, SchedulerConfig
+from cosched.durations import Event
+from cosched.schedules import CyclicalSchedule, Schedule
 
 Values = npt.NDArray[np.float64]
 
 BUCKETS = 1000  # a longer run is sampled by the least and the greatest value in each of so many stretches
 CHUNK = 2**16  # events evaluated at once
+HORIZON = 2**20  # events checked of a run whose end is unknown
 
-# The values that a parameter can take: at least the first bound, and less than the second.
+# The values that a parameter can take: finite, at least the first bound, and less than the second.
 DOMAINS = {
     "lr": (0.0, math.inf),
     "momentum": (0.0, 1.0),
@@ -94,9 +96,12 @@ def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int) 
             raise ValueError(str(error).splitlines()[0]) from error
         except (ArithmeticError, AttributeError, TypeError) as error:
             raise ValueError(str(error)) from error
+        if epochs < 1 or epoch_length < 1:
+            raise ValueError(
+                f"a run of epochs={epochs} of epoch_length={epoch_length} has no events: give both at least 1"
+            )
+        schedule = schedule.resolve(epoch_length=epoch_length, max_epochs=epochs)
     num_events = epochs if schedule.event is Event.EPOCH_STARTED else epochs * epoch_length
-    if num_events < 1:
-        raise ValueError(f"a run of epochs={epochs} of epoch_length={epoch_length} has no events: give both at least 1")
     events, values, fingerprint = sample(schedule, num_events)
     return Curve(
         path=path,
@@ -105,7 +110,7 @@ def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int) 
         events=events,
         values=values,
         fingerprint=fingerprint,
-        findings=[*(str(w.message) for w in caught), *findings(schedule, num_events, values)],
+        findings=[*(str(w.message) for w in caught), *findings(schedule, num_events, events, values)],
     )
 
 
@@ -120,7 +125,7 @@ def evaluate(config: DictConfig, epochs: int, epoch_length: int) -> tuple[list[C
     return curves, errors
 
 
-def sample(schedule: CyclicalSchedule, num_events: int) -> tuple[npt.NDArray[np.int64], Values, str]:
+def sample(schedule: Schedule, num_events: int) -> tuple[npt.NDArray[np.int64], Values, str]:
     """At most ``2 * BUCKETS + 1`` events with their values, no peak or trough left out; a fingerprint of them all."""
     width = max(1, -(-num_events // BUCKETS))
     step = max(width, CHUNK // width * width)
@@ -141,7 +146,7 @@ def sample(schedule: CyclicalSchedule, num_events: int) -> tuple[npt.NDArray[np.
     return np.concatenate(kept), np.concatenate(values_kept), digest.hexdigest()[:12]
 
 
-def first_restarts(schedule: CyclicalSchedule, num_events: int, count: int) -> list[int]:
+def first_restarts(schedule: Schedule, num_events: int, count: int) -> list[int]:
     """The first ``count`` restarts, without listing all of a long run's."""
     horizon = min(num_events, 1024)
     while len(restarts := schedule.restarts(horizon)[:count]) < count and horizon < num_events:
@@ -149,25 +154,61 @@ def first_restarts(schedule: CyclicalSchedule, num_events: int, count: int) -> l
     return [int(event) for event in restarts]
 
 
-def findings(schedule: SchedulerConfig, num_events: int, values: Values) -> list[str]:
-    """What is odd about a schedule over a run: cycles that vanish, an end never reached, values out of bounds."""
-    found = []
+def check(schedule: Schedule, num_events: int | None, name: str | None, scales: Sequence[float]) -> None:
+    """Refuse a schedule of which a value, over the whole run, is not finite or not one that the parameter can take.
+
+    Raises:
+        ValueError: the message names the parameter, the value and the event.
+    """
+    end = HORIZON if num_events is None else num_events
+    for first in range(0, end, CHUNK):
+        events = np.arange(first, min(first + CHUNK, end))
+        if wrong := out_of_domain(name, events, schedule.values(events), scales):
+            raise ValueError(wrong)
+
+
+def out_of_domain(
+    name: str | None, events: npt.NDArray[np.int64], values: Values, scales: Sequence[float] | None
+) -> str | None:
+    """What is wrong with the first wrong one of ``values``, if one is.
+
+    ``scales`` are what the groups multiply them by; None means that this is not known, only that it is positive.
+    """
+    low, high = DOMAINS.get(name or "", (-math.inf, math.inf))
+    for scale in (1.0,) if scales is None else sorted({*scales}):
+        scaled = values * scale
+        wrong = ~np.isfinite(scaled) | (scaled < low) | ((scaled >= high) & (scales is not None))
+        if wrong.any():
+            i = int(wrong.argmax())
+            bounds = [
+                f" and {word} {bound:g}" for word, bound in (("at least", low), ("below", high)) if math.isfinite(bound)
+            ]
+            return f"{name or 'the value'} is {scaled[i]:g} at event {events[i]}: it must be finite{''.join(bounds)}"
+    return None
+
+
+def shrinking(schedule: Schedule, num_events: int | None) -> list[str]:
+    """Where cycles become too short to go on, if they do within the run."""
+    if not isinstance(schedule, CyclicalSchedule) or schedule.cycle_mult >= 1:
+        return []
+    num_events = HORIZON if num_events is None else num_events
     end = schedule.holds_from(num_events)
-    if end is not None and schedule.cycle_mult < 1 and schedule.cycles(num_events) != schedule.num_cycles:
-        found.append(f"cycles shrink to nothing at event {end}: the value holds from there")
+    if end is None or schedule.cycles(num_events) == schedule.num_cycles:
+        return []
+    return [f"cycles shrink to nothing at event {end}: the value holds from there; use cycle_mult of at least 1"]
+
+
+def findings(schedule: SchedulerConfig, num_events: int, events: npt.NDArray[np.int64], values: Values) -> list[str]:
+    """What is odd about a schedule over a run: cycles that vanish, an end never reached, values out of bounds."""
+    found = shrinking(schedule, num_events)
+    if wrong := out_of_domain(schedule.param_name, events, values, None if schedule.relative else (1.0,)):
+        found.append(wrong)
     finite = values[np.isfinite(values)]
-    if finite.size < values.size:
-        found.append("overflows: use value multipliers of at most 1")
     if not finite.size:
         return found
     nearest = finite[abs(finite - schedule.end_value).argmin()]
     if abs(nearest - schedule.end_value) > 0.01 * abs(schedule.start_value - schedule.end_value):
         found.append(f"the end value {schedule.end_value:g} is never reached, only {nearest:.4g}")
-    low, high = DOMAINS.get(schedule.param_name, (-math.inf, math.inf))
-    if finite.min() < low:
-        found.append(f"{schedule.param_name} falls to {finite.min():.4g}, below {low:g}")
-    if finite.max() >= high and not schedule.relative:
-        found.append(f"{schedule.param_name} rises to {finite.max():.4g}, not below {high:g}")
     return found
 
 

@@ -8,70 +8,39 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
+from cosched.cycles import Cycles
+from cosched.durations import MAX_EVENTS, Duration, Event, Run, parse
 from cosched.hints import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-MAX_EVENTS = 2**53  # event counts up to here are exact in float64, so positions can be computed there
+S = TypeVar("S", bound="Schedule")
 
 
 @dataclass(kw_only=True)
-class CyclicalSchedule:
-    """What every cyclical shape shares: restarts, multipliers, warm-up between cycles, a limit.
+class Schedule:
+    """A function of the event index, an immutable dataclass; what every shape has.
 
-    Cycle ``k`` anneals from ``S_k`` to ``E_k`` during ``L_k`` events, then warms up to ``S_{k+1}`` during ``W_k``::
-
-        L_0 = cycle_size,  L_{k+1} = int(L_k * cycle_mult)          S_k = start_value * start_value_mult**k
-        W_0 = warmup_duration,  W_{k+1} = int(W_k * cycle_mult)     E_k = end_value * end_value_mult**k
-        value = S_k + (E_k - S_k) * shape(p / L_k)                  p < L_k events into the cycle
-        value = E_k + (S_{k+1} - E_k) * (p - L_k) / W_k             L_k <= p < L_k + W_k
-
-    An event is whatever the schedule is bound to, an iteration or an epoch. A cycle that would shrink below 2 events
-    is not begun. After the last cycle its final value holds, with no warm-up. Instances cannot be modified.
-
-    Raises:
-        ValueError: a number is not finite or out of its field's range.
-        TypeError: a field holds something that is not a number of its kind.
+    Durations may have units, ``"10ep"``, ``"500it"``, ``"25%"``; then `resolve` gives the schedule in events.
     """
 
-    start_value: float  # value at the first event of the first cycle, in the parameter's own unit
-    end_value: float  # value that the first cycle anneals to
-    cycle_size: int  # events in the first cycle, at least 2
-    cycle_mult: float = 1.0  # factor on the length of each following cycle, above 0; lengths are cut to whole events
-    start_value_mult: float = 1.0  # factor on the start value of each following cycle
-    end_value_mult: float = 1.0  # factor on the end value of each following cycle
-    warmup_duration: int = 0  # events between two cycles, linear from the end value to the next start value
-    num_cycles: int | None = None  # cycles to run before the value holds, at least 1; null: no limit
-    endpoint: bool = False  # true: the last annealing event of a cycle has the end value itself, as numpy.linspace
+    _durations: ClassVar[Mapping[str, int]] = {}  # the fields that hold a duration, and how many events it needs
 
     def __post_init__(self) -> None:
-        for name in ("start_value", "end_value", "start_value_mult", "end_value_mult"):
-            setattr(self, name, _number(name, getattr(self, name)))
-        self.cycle_mult = _number("cycle_mult", self.cycle_mult)
-        if self.cycle_mult <= 0:
-            raise ValueError(
-                f"cycle_mult={self.cycle_mult} must be above 0: 1 keeps the length of every cycle, 2 doubles it"
-            )
-        self.cycle_size = _count("cycle_size", self.cycle_size, 2)
-        self.warmup_duration = _count("warmup_duration", self.warmup_duration, 0)
-        if self.num_cycles is not None:
-            self.num_cycles = _count("num_cycles", self.num_cycles, 1)
-        self._cycles = _Cycles(self.cycle_size, self.warmup_duration, self.cycle_mult, self.num_cycles)
-        if self.cycle_mult != 1 and self.num_cycles != 1 and int(self.cycle_size * self.cycle_mult) == self.cycle_size:
-            warnings.warn(
-                f"cycle_mult={self.cycle_mult} has no effect: int({self.cycle_size} * {self.cycle_mult}) is "
-                f"{self.cycle_size} again; use more than {1 + 1 / self.cycle_size:.6g}, or 1",
-                stacklevel=3,
-            )
+        for name, least in self._durations.items():
+            setattr(self, name, _duration(name, getattr(self, name), least))
+        self._sealed = True
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_cycles" in vars(self):
+        if "_sealed" in vars(self):
             names = [field.name for field in fields(self)]
             if name not in names:
                 raise AttributeError(f"{type(self).__name__} has no field {name!r}: {did_you_mean(name, names)}")
@@ -86,12 +55,132 @@ class CyclicalSchedule:
         """The values at the event indices ``steps`` (integers from 0 to 2**53 - 1), an array of the same shape.
 
         A multiplier that overflows float64 gives ``inf`` or ``nan`` from that cycle on; a bound scheduler refuses it.
+
+        Raises:
+            ValueError: ``steps`` holds something else, or a duration has a unit and is not resolved.
         """
+        indices = _event_indices(steps)
+        self._check_resolved()
+        return self._values(indices.ravel()).reshape(indices.shape)
+
+    def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
+        """The event indices below ``num_events`` at which a new cycle begins, ascending; 0 is a start, no restart."""
         import numpy as np
 
-        indices = _event_indices(steps)
+        return np.empty(0, dtype=np.int64)
+
+    def cycle_bounds(self, events: range) -> tuple[dict[int, int], dict[int, int]]:
+        """By event index within ``events``, the cycles (numbered from 1) that begin there, and that end with it.
+
+        A cycle ends with its last annealing event: the warm-up is between two cycles.
+        """
+        return {}, {}
+
+    def resolve(
+        self: S,
+        *,
+        epoch_length: int | None = None,
+        max_epochs: int | None = None,
+        max_iters: int | None = None,
+        event: Event | None = None,
+    ) -> S:
+        """The same schedule with its durations in events, for a run of which so much is known.
+
+        ``event`` is what the schedule counts, by default iterations, or what its config says.
+
+        Raises:
+            ValueError: too little is known, or a duration comes out too short; the message names it.
+        """
+        per_epoch = (event or self._counted()) is Event.EPOCH_STARTED
+        return self.resolve_in(
+            Run(per_epoch=per_epoch, epoch_length=epoch_length, max_epochs=max_epochs, max_iters=max_iters)
+        )
+
+    def resolve_in(self: S, run: Run) -> S:
+        """What `resolve` does, for a run that is described already."""
+        declared = {name: getattr(self, name) for name in self._durations}
+        events = {name: run.events(name, declared[name], least) for name, least in self._durations.items()}
+        return self if events == declared else replace(self, **events)
+
+    def _counted(self) -> Event:
+        return Event.ITERATION_STARTED
+
+    def _check_resolved(self) -> None:
+        for name in self._durations:
+            if isinstance(value := getattr(self, name), str):
+                raise ValueError(
+                    f"{name}={value!r} is no number of events until the run is known: attach the scheduler to an "
+                    "engine, or call resolve(epoch_length=..., max_epochs=...) and use what it returns"
+                )
+
+    def _values(self, steps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        raise NotImplementedError
+
+
+@dataclass(kw_only=True)
+class CyclicalSchedule(Schedule):
+    """What every cyclical shape shares: restarts, multipliers, warm-up between cycles, a limit.
+
+    Cycle ``k`` anneals from ``S_k`` to ``E_k`` during ``L_k`` events, then warms up to ``S_{k+1}`` during ``W_k``::
+
+        L_0 = cycle_size,  L_{k+1} = int(L_k * cycle_mult)          S_k = start_value * start_value_mult**k
+        W_0 = warmup_duration,  W_{k+1} = int(W_k * cycle_mult)     E_k = end_value * end_value_mult**k
+        value = S_k + (E_k - S_k) * shape(p / L_k)                  p < L_k events into the cycle
+        value = E_k + (S_{k+1} - E_k) * (p - L_k) / W_k             L_k <= p < L_k + W_k
+
+    An event is whatever the schedule is bound to, an iteration or an epoch. A cycle that would shrink below 2 events
+    is not begun. After the last cycle its final value holds, with no warm-up. Instances cannot be modified.
+
+    Raises:
+        ValueError: a number is not finite or out of its field's range, or a text is no duration.
+        TypeError: a field holds something that is not a number of its kind.
+    """
+
+    start_value: float  # value at the first event of the first cycle, in the parameter's own unit
+    end_value: float  # value that the first cycle anneals to
+    cycle_size: Duration  # events in the first cycle, at least 2; or with a unit: 10ep, 500it, 25%
+    cycle_mult: float = 1.0  # factor on the length of each following cycle, above 0; lengths are cut to whole events
+    start_value_mult: float = 1.0  # factor on the start value of each following cycle
+    end_value_mult: float = 1.0  # factor on the end value of each following cycle
+    warmup_duration: Duration = 0  # events, or as above, between two cycles: linear up to the next start value
+    num_cycles: int | None = None  # cycles to run before the value holds, at least 1; null: no limit
+    endpoint: bool = False  # true: the last annealing event of a cycle has the end value itself, as numpy.linspace
+
+    _durations: ClassVar[Mapping[str, int]] = {"cycle_size": 2, "warmup_duration": 0}
+
+    def __post_init__(self) -> None:
+        for name in ("start_value", "end_value", "start_value_mult", "end_value_mult"):
+            setattr(self, name, _number(name, getattr(self, name)))
+        self.cycle_mult = _number("cycle_mult", self.cycle_mult)
+        if self.cycle_mult <= 0:
+            raise ValueError(
+                f"cycle_mult={self.cycle_mult} must be above 0: 1 keeps the length of every cycle, 2 doubles it"
+            )
+        if self.num_cycles is not None:
+            self.num_cycles = _count("num_cycles", self.num_cycles, 1)
+        self.endpoint = _flag("endpoint", self.endpoint)
+        super().__post_init__()
+        size, warmup = self.cycle_size, self.warmup_duration
+        if isinstance(size, str) or self.cycle_mult == 1 or self.num_cycles == 1:
+            return
+        if int(size * self.cycle_mult) == size:
+            restart = f" from event {size + warmup} on" if isinstance(warmup, int) else ""
+            warnings.warn(
+                f"cycle_mult={self.cycle_mult} has no effect{restart}: int({size} * {self.cycle_mult}) is {size} "
+                f"again; use more than {1 + 1 / size:.6g}, or 1",
+                stacklevel=3,
+            )
+
+    @cached_property
+    def _cycles(self) -> Cycles:
+        self._check_resolved()
+        return Cycles(cast("int", self.cycle_size), cast("int", self.warmup_duration), self.cycle_mult, self.num_cycles)
+
+    def _values(self, steps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        import numpy as np
+
         with np.errstate(over="ignore", invalid="ignore"):
-            cycle, position, size, warmup = self._cycles.locate(indices.ravel())
+            cycle, position, size, warmup = self._cycles.locate(steps)
             start: float | npt.NDArray[np.float64] = self.start_value
             end: float | npt.NDArray[np.float64] = self.end_value
             if self.start_value_mult != 1:  # a power costs more than all the rest
@@ -104,17 +193,31 @@ class CyclicalSchedule:
             if self.warmup_duration:
                 ramp = np.maximum(position - size, 0.0) / np.maximum(warmup, 1.0)
                 values += (start * self.start_value_mult - values) * ramp
-        return values.reshape(indices.shape)
+        return values
 
-    def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
-        """The event indices below ``num_events`` at which a new cycle begins, ascending; 0 is a start, no restart."""
+    def restarts(self, num_events: int) -> npt.NDArray[np.int64]:  # noqa: D102
         return self._cycles.starts(num_events)[1:]
+
+    def nth_cycle(self, cycle: int) -> tuple[int, int, int] | None:
+        """The first event, annealing events and warm-up events of a cycle (the first is 0), if there is one."""
+        return self._cycles.nth(cycle)
 
     def cycles(self, num_events: int) -> int:
         """How many cycles have begun before the event ``num_events``."""
         import numpy as np
 
         return int(self._cycles.locate(np.array([num_events - 1.0]))[0][0]) + 1 if num_events else 0
+
+    def cycle_bounds(self, events: range) -> tuple[dict[int, int], dict[int, int]]:  # noqa: D102
+        import numpy as np
+
+        steps = np.arange(events.start, events.stop, dtype=np.float64)
+        cycle, position, size, _ = self._cycles.locate(steps)
+
+        def numbers(chosen: npt.NDArray[np.bool_]) -> dict[int, int]:
+            return dict(zip(steps[chosen].astype(int).tolist(), (cycle[chosen] + 1).astype(int).tolist(), strict=True))
+
+        return numbers(position == 0), numbers(position == size - 1)
 
     def holds_from(self, num_events: int) -> int | None:
         """The event below ``num_events`` at which the last cycle is over and its final value holds, if there is one."""
@@ -149,6 +252,7 @@ class LinearCyclical(CyclicalSchedule):
     monotonic: bool = False  # true: one linear move from start to end value per cycle, no way back
 
     def __post_init__(self) -> None:
+        self.monotonic = _flag("monotonic", self.monotonic)
         if self.warmup_duration and not self.monotonic:
             raise ValueError(
                 f"warmup_duration={self.warmup_duration} needs monotonic=True, for a triangle ends where the next one "
@@ -158,76 +262,6 @@ class LinearCyclical(CyclicalSchedule):
 
     def _shape(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return x if self.monotonic else 1.0 - abs(2.0 * x - 1.0)
-
-
-class _Cycles:
-    """Where each cycle begins and how long it is, in exact integers; the table grows with the last event asked for.
-
-    Once truncation makes a cycle as long as the one before, all later ones are, so the last row stands for them.
-    """
-
-    def __init__(self, size: int, warmup: int, mult: float, limit: int | None) -> None:
-        self._rows = [(0, size, warmup)]  # first event, annealing events, warm-up events
-        self._mult = mult
-        self._count: float = math.inf if limit is None else limit  # cycles in all
-        self._repeats = False
-
-    def _table(self, last: float) -> npt.NDArray[np.float64]:
-        """The rows, as columns, of at least every cycle that begins at or before the event ``last``."""
-        import numpy as np
-
-        while not self._repeats and len(self._rows) < self._count:
-            first, size, warmup = self._rows[-1]
-            if first + size > 2 * last:  # twice, so that walking along the events extends rarely
-                break
-            following = int(size * self._mult), int(warmup * self._mult)
-            if following[0] < 2:
-                self._count = len(self._rows)
-            elif following == (size, warmup):
-                self._repeats = True
-            else:
-                self._rows.append((first + size + warmup, *following))
-        return np.array(self._rows, dtype=np.float64).T
-
-    def locate(self, steps: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
-        """For each event: its cycle, its position there, the cycle's annealing events and its warm-up events."""
-        import numpy as np
-
-        first, size, warmup = self._table(steps.max(initial=0.0))
-        row = np.searchsorted(first, steps, side="right") - 1
-        size, warmup, position = size[row], warmup[row], steps - first[row]
-        # The quotient of integers below 2**53 never rounds up to the next whole number, so its floor is exact.
-        repeats = np.floor(position / (size + warmup))
-        cycle = row + repeats
-        position -= repeats * (size + warmup)
-        if math.isfinite(self._count):
-            last = self._count - 1
-            position = np.where(cycle < last, position, np.where(cycle > last, size, np.minimum(position, size)))
-            cycle = np.minimum(cycle, last)
-        return cycle, position, size, warmup
-
-    def end(self, num_events: int) -> int | None:
-        """The event before ``num_events`` at which the last cycle has annealed, if it is the last."""
-        self._table(num_events)
-        more = self._count - len(self._rows)
-        if math.isinf(more) or (more and not self._repeats):
-            return None
-        first, size, warmup = self._rows[-1]
-        end = int(first + more * (size + warmup) + size)
-        return end if end < num_events else None
-
-    def starts(self, num_events: int) -> npt.NDArray[np.int64]:
-        """The first event of every cycle that begins before the event ``num_events``."""
-        import numpy as np
-
-        first, size, warmup = self._table(num_events)
-        if self._repeats:
-            period = size[-1] + warmup[-1]
-            first = np.concatenate([first, np.arange(first[-1] + period, num_events, period)])
-        if math.isfinite(self._count):
-            first = first[: int(self._count)]
-        starts: npt.NDArray[np.int64] = first[first < num_events].astype(np.int64)
-        return starts
 
 
 def _event_indices(steps: npt.ArrayLike | range) -> npt.NDArray[np.float64]:
@@ -251,6 +285,20 @@ def _number(field: str, value: Any) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{field}={value} is not finite: give a finite number")
     return float(value)
+
+
+def _flag(field: str, value: Any) -> bool:
+    value = _plain(value)
+    if not isinstance(value, bool):
+        raise TypeError(f"{field}={value!r} must be true or false")
+    return value
+
+
+def _duration(field: str, value: Any, least: int) -> Duration:
+    if isinstance(value, str):
+        parse(field, value)
+        return value
+    return _count(field, value, least)
 
 
 def _count(field: str, value: Any, least: int) -> int:

@@ -54,7 +54,7 @@ def test_our_options_are_typed(app):
     for override, message in (
         ("scheduler.cycle_mlt=2", "Key 'cycle_mlt' not in 'LinearCyclicalConfig'"),
         ("+scheduler.cycle_mlt=2", "has no field 'cycle_mlt': did you mean 'cycle_mult'"),
-        ("scheduler.cycle_size=abc", "Value 'abc' of type 'str' could not be converted to Integer"),
+        ("scheduler.num_cycles=abc", "Value 'abc' of type 'str' could not be converted to Integer"),
         ("scheduler.event=ITERATION", "expected one of [ITERATION_STARTED, EPOCH_STARTED]"),
     ):
         refused = app(*config, override)
