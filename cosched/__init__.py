@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 from cosched.schedules import CosineAnnealing, LinearCyclical
 
 if TYPE_CHECKING:
-    from cosched.engine import ConfigError, attach
+    from cosched.clock import CycleEvents
+    from cosched.config import ConfigError
+    from cosched.engine import attach
     from cosched.schedulers import CosineAnnealingScheduler, LinearCyclicalScheduler
     from cosched.targets import EngineState
 
@@ -15,6 +17,7 @@ __all__ = [
     "ConfigError",
     "CosineAnnealing",
     "CosineAnnealingScheduler",
+    "CycleEvents",
     "EngineState",
     "LinearCyclical",
     "LinearCyclicalScheduler",
@@ -26,7 +29,8 @@ def __getattr__(name: str) -> Any:
     """Import on first use (PEP 562) what needs torch and ignite: a plugin scan must not wait seconds for them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("cosched.schedulers" if name.endswith("Scheduler") else "cosched.engine"), name)
+    home = {"ConfigError": "config", "CycleEvents": "clock", "EngineState": "targets", "attach": "engine"}
+    return getattr(import_module(f"cosched.{home.get(name, 'schedulers')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -6,23 +6,21 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hydra.errors import CompactHydraException, HydraException
+from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
 from ignite.engine import Engine
 from ignite.handlers.param_scheduler import BaseParamScheduler, ParamGroupScheduler
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cosched.config import Event
-from cosched.schedulers import BoundScheduler, IgniteEvent, known_event
+from cosched.clock import IgniteEvent, known_event
+from cosched.config import ConfigError
+from cosched.durations import Event
+from cosched.schedulers import BoundScheduler
 from cosched.targets import EngineState
 
 Scheduler = BaseParamScheduler | ParamGroupScheduler
 STATE = "engine.state."  # a param_name that begins so is an attribute of the engine's state
-
-
-class ConfigError(ValueError, CompactHydraException):
-    """A config does not describe what it should; Hydra prints the message alone, without a traceback."""
 
 
 def attach(

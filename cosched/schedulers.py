@@ -10,31 +10,16 @@ from dataclasses import MISSING, asdict, fields
 from functools import cache
 from typing import Any, ClassVar
 
-from ignite.engine import CallableEventWithFilter, Engine, Events, State
+from ignite.engine import Engine
 from ignite.handlers.param_scheduler import ParamScheduler
 
-from cosched.config import Binding, Event
+from cosched import progress
+from cosched.clock import BLOCK, Follower, IgniteEvent, known_event
+from cosched.config import Binding, ConfigError, Mismatch
+from cosched.durations import Event, Run
 from cosched.hints import did_you_mean
-from cosched.schedules import CosineAnnealing, CyclicalSchedule, LinearCyclical
+from cosched.schedules import CosineAnnealing, LinearCyclical, Schedule
 from cosched.targets import Group, Target
-
-# The events whose count the engine keeps in an attribute of the same name: iteration_started -> state.iteration.
-_CLOCKS = {e.value: attribute for e in Events if e.value.startswith(attribute := State.event_to_attr.get(e, "-"))}
-
-BLOCK = 4096  # consecutive events that one vectorised evaluation serves
-
-IgniteEvent = Events | CallableEventWithFilter
-
-
-def known_event(event: str | Event | IgniteEvent) -> IgniteEvent:
-    """``event`` as ignite's, if the engine keeps a clock for it."""
-    value = getattr(event, "value", event)
-    if not isinstance(value, str) or value not in _CLOCKS:
-        raise ValueError(
-            f"event={event!r} has no clock that a schedule could follow: use Events.ITERATION_STARTED or "
-            "Events.EPOCH_STARTED, or count the calls: engine.add_event_handler(event, scheduler)"
-        )
-    return Events(value) if isinstance(event, (str, Event)) else event
 
 
 class _ConstructorSignature:
@@ -84,7 +69,7 @@ class BoundScheduler(ParamScheduler):
         ValueError: a number is out of range, ``param_name`` is in no group, or ``param_group_index`` not a group.
     """
 
-    schedule_type: ClassVar[type[CyclicalSchedule]]
+    schedule_type: ClassVar[type[Schedule]]
     __signature__ = _ConstructorSignature()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -96,7 +81,11 @@ class BoundScheduler(ParamScheduler):
         bound.apply_defaults()
         given = bound.arguments
         super().__init__(given["optimizer"], given["param_name"], given["save_history"], given["param_group_index"])
-        self._schedule = self.schedule_type(**{f.name: given[f.name] for f in fields(self.schedule_type)})
+        self.declared = self.schedule_type(**{f.name: given[f.name] for f in fields(self.schedule_type)})
+        self._schedule: Schedule = self.declared
+        self._run: Run | None = None  # the run in which the schedule was resolved
+        self._loaded = self._attached = False  # loaded: there is progress that no run has continued yet
+        self.on_mismatch = _policy(given["on_mismatch"])
         self.event = known_event(given["event"])
         self.param_group, self.relative = given["param_group"], given["relative"]
         self.target = Target(self.optimizer, self.param_name, self.param_group_index, self.param_group, self.relative)
@@ -104,9 +93,14 @@ class BoundScheduler(ParamScheduler):
         self._values = array("d")
 
     @property
-    def schedule(self) -> CyclicalSchedule:
-        """The pure schedule, a function of the event index."""
+    def schedule(self) -> Schedule:
+        """The pure schedule, a function of the event index; its durations are in events once an engine has started."""
         return self._schedule
+
+    @schedule.setter
+    def schedule(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._first, self._stop = 0, 0
 
     def __call__(self, engine: Engine | None, name: str | None = None) -> None:
         """Apply the value at ``event_index`` and move to the next; record it under ``name``, if histories are kept."""
@@ -138,9 +132,8 @@ class BoundScheduler(ParamScheduler):
         values = array("d", block.tobytes())  # indexed as fast as a list, made much faster
         if not math.isfinite(values[0]):
             raise OverflowError(
-                f"{self.param_name} is {values[0]} at event {index}: start_value_mult="
-                f"{self._schedule.start_value_mult} or end_value_mult={self._schedule.end_value_mult} has overflowed; "
-                "use multipliers of at most 1, or limit num_cycles"
+                f"{self.param_name} is {values[0]} at event {index}: a multiplier has overflowed; use multipliers "
+                "of at most 1, or limit num_cycles"
             )
         self._first, self._values = index, values if math.isfinite(block.sum()) else values[:1]
         self._stop = index + len(self._values)
@@ -157,8 +150,10 @@ class BoundScheduler(ParamScheduler):
         ``event`` may carry ignite's filters: ``Events.ITERATION_STARTED(every=4)`` applies every fourth value.
         ``name`` is the key in ``engine.state.param_history``, by default the parameter's name.
         """
-        event = self.event if event is None else known_event(event)
-        counts_iterations = _CLOCKS[event.value] == "iteration"
+        event = self.event = self.event if event is None else known_event(event)
+        self._attached = True
+        follower = Follower(self, engine, event, name or self.param_name)
+        counts_iterations = follower.attribute == "iteration"
         write = self.target.write
 
         # What `__call__` does, at the clock's index and without a call that can be spared: this runs in every event.
@@ -175,6 +170,39 @@ class BoundScheduler(ParamScheduler):
 
         engine.add_event_handler(event, apply)
 
+    def begin(self, run: Run, anew: bool) -> None:
+        """Resolve the schedule for a run that an engine starts, or continues.
+
+        Raises:
+            ValueError: it cannot be resolved, or differs from the one that the progress so far was made on.
+        """
+        schedule = self.declared.resolve_in(run)
+        if anew and self._loaded and self.event_index and self.on_mismatch is not Mismatch.config:
+            raise ValueError(
+                f"a state of event {self.event_index} was loaded, but the engine starts at 0: restore the engine too, "
+                "trainer.load_state_dict(...), for its clock is what the schedule follows"
+            )
+        if not anew and self._run is not None:
+            differing = progress.differences(progress.to_plain(self._schedule), progress.to_plain(schedule))
+            if self._keeps_checkpoint(
+                differing, f"this run ({run}) has other durations than the one ({self._run}) before"
+            ):
+                schedule = self._schedule
+        self.schedule, self._run, self._loaded = schedule, run, False
+
+    def _keeps_checkpoint(self, differing: list[str], what: str) -> bool:
+        """Whether to go on with the checkpoint's schedule, where it is not the configured one.
+
+        Raises:
+            ConfigError: nobody has chosen.
+        """
+        if differing and self.on_mismatch is Mismatch.error:
+            raise ConfigError(
+                f"{what}: {'; '.join(differing)}. Choose: on_mismatch=config goes on with what is configured here, "
+                "on_mismatch=checkpoint with what was saved there"
+            )
+        return bool(differing) and self.on_mismatch is Mismatch.checkpoint
+
     def state_dict(self) -> dict[str, Any]:
         """The progress, and what it is the progress of, as plain data."""
         return {
@@ -184,11 +212,16 @@ class BoundScheduler(ParamScheduler):
             "param_group_index": self.param_group_index,
             "param_group": self.param_group,
             "relative": self.relative,
-            "schedule": {"type": self.schedule_type.__name__, **asdict(self._schedule)},
+            "event": self.event.value,
+            "schedule": progress.to_plain(self.declared),
+            "run": None if self._run is None else asdict(self._run),
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue at the saved event index; nothing changes unless all of ``state_dict`` fits.
+
+        Where its schedule is another one, ``on_mismatch`` decides. The state of ignite's own cosine or linear cyclical
+        scheduler is taken too. An attached scheduler follows the engine, which is to be restored as well.
 
         Raises:
             TypeError: ``state_dict`` is not a mapping.
@@ -197,20 +230,48 @@ class BoundScheduler(ParamScheduler):
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict should be a dictionary, but given {type(state_dict)}")
         own = self.state_dict()
-        if missing := own.keys() - state_dict.keys():
+        theirs = state_dict.keys() >= progress.IGNITE_KEYS
+        if missing := (["event_index"] if theirs else own.keys()) - state_dict.keys():
             raise ValueError(f"state_dict lacks {sorted(missing)}: it was not saved by a {type(self).__name__}")
-        index, history = state_dict["event_index"], state_dict["save_history"]
-        if isinstance(index, bool) or not isinstance(index, int) or index < 0:
-            raise ValueError(f"event_index={index!r} in state_dict must be an integer of at least 0")
+        if theirs:
+            self._load_ignite(state_dict)
+            return
+        index, history = progress.index(state_dict["event_index"]), state_dict["save_history"]
         if not isinstance(history, bool):
             raise ValueError(f"save_history={history!r} in state_dict must be True or False")
-        for key in own:
-            if key not in ("event_index", "save_history") and state_dict[key] != own[key]:
-                raise ValueError(
-                    f"state_dict is of another scheduler: {key} is {state_dict[key]!r} there and {own[key]!r} here; "
-                    "construct the scheduler as it was when the state was saved"
-                )
-        self.event_index, self.save_history = index, history
+        run = progress.run_from_plain(state_dict["run"])
+        saved = progress.from_plain(state_dict["schedule"])
+        if not isinstance(saved, Schedule):
+            raise ValueError(f"schedule={saved!r} in state_dict must hold the fields of a schedule")
+        resolved = saved if run is None else saved.resolve_in(run)
+        binding = ("param_name", "param_group_index", "param_group", "relative", "event")
+        others = progress.differences({key: state_dict[key] for key in binding}, {key: own[key] for key in binding})
+        differing = progress.differences(progress.to_plain(saved), own["schedule"])
+        keep = self._keeps_checkpoint(others + differing, "the checkpoint has another schedule")
+        if keep and others:
+            raise ConfigError(f"on_mismatch=checkpoint takes the schedule alone, but {'; '.join(others)}")
+        if keep:
+            self.declared = saved
+        if keep or not differing:
+            self.schedule, self._run = resolved, run
+        else:
+            self.schedule, self._run = self.declared, None
+        self.event_index, self._loaded = index, True
+        if not self._attached:  # ignite's composites put it back so; of a run it is for the config to say
+            self.save_history = history
+
+    def _load_ignite(self, state_dict: Mapping[str, Any]) -> None:
+        index, differing = progress.from_ignite(state_dict, self._schedule)
+        binding = ("param_name", "param_group_index")
+        differing += progress.differences(
+            {key: state_dict.get(key) for key in binding}, {key: getattr(self, key) for key in binding}
+        )
+        if self._keeps_checkpoint(differing, "ignite's scheduler had another schedule"):
+            raise ConfigError(
+                f"{'; '.join(differing)}, and ignite does not save what it began with: construct the scheduler with "
+                "the numbers that ignite's was constructed with"
+            )
+        self.event_index, self._loaded = index, True
 
     @classmethod
     def simulate_values(cls, num_events: int, **scheduler_kwargs: Any) -> list[list[int]]:
@@ -223,6 +284,14 @@ class BoundScheduler(ParamScheduler):
             raise TypeError(f"{cls.__name__} has no argument {name!r}: {did_you_mean(name, names)}")
         schedule = cls.schedule_type(**{name: value for name, value in scheduler_kwargs.items() if name in names})
         return [[i, value] for i, value in enumerate(schedule.values(range(num_events)).tolist())]
+
+
+def _policy(value: Any) -> Mismatch:
+    try:
+        return Mismatch(getattr(value, "value", value))
+    except ValueError:
+        choices = ", ".join(one.value for one in Mismatch)
+        raise ValueError(f"on_mismatch={value!r} is none of {choices}") from None
 
 
 class CosineAnnealingScheduler(BoundScheduler):

@@ -22,7 +22,7 @@ class EngineState:
     A loss weight, a decay, a temperature: ``CosineAnnealingScheduler(EngineState(engine), "temperature", ...)``
     """
 
-    no_parameters = frozenset(vars(State()))  # the engine's own
+    no_parameters = frozenset({*vars(State()), "cycle", "cycle_name"})  # the engine's own, and CycleEvents'
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -53,10 +53,11 @@ class Target:
             name = "betas[0]"  # what Adam and its kin call their momentum
         if name not in names:
             raise ValueError(f"param_name={self.name!r} names no number to schedule: {did_you_mean(self.name, names)}")
-        self._number = name
+        self.number = name
         self._key, _, element = name.removesuffix("]").partition("[")
         self._element = int(element) if element else None
         self._initial: dict[int, float] = {}
+        self.domain = None if isinstance(optimizer, EngineState) else name  # whose bounds the values must keep
         self.write = self._writer()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,7 +70,7 @@ class Target:
 
     def values(self, value: float) -> list[float]:
         """What `write` makes of ``value`` in each driven group."""
-        return [value * scale for scale in self._scales]
+        return [value * scale for scale in self.scales]
 
     def _choose(self, groups: Sequence[Group]) -> Sequence[Group]:
         if self.index is not None and self.pattern is not None:
@@ -127,7 +128,7 @@ class Target:
         taken = {id(self._get(group)) for group in self._holding(groups) if id(group) not in driven}
         plain: list[Group] = []
         others: list[Callable[[float], object]] = []
-        self._scales = [1.0] * len(self.groups)
+        self.scales = [1.0] * len(self.groups)
         for i, group in enumerate(self.groups):
             current = self._get(group)
             if isinstance(current, Tensor) and id(current) in taken:
@@ -135,7 +136,7 @@ class Target:
                 current = current.detach().clone()
                 self._put(group, current)
             if self.relative:
-                self._scales[i] = self._initial_value(group, i)
+                self.scales[i] = self._initial_value(group, i)
                 taken.add(id(current))
             if isinstance(current, Tensor):
                 put: Callable[[float], object] = current.detach().fill_
@@ -144,15 +145,15 @@ class Target:
                 continue
             else:
                 put = partial(self._put, group)
-            others.append(partial(_scaled, put, self._scales[i]) if self.relative else put)
+            others.append(partial(_scaled, put, self.scales[i]) if self.relative else put)
         return plain, others
 
     def _holding(self, groups: Sequence[Group]) -> list[Group]:
-        return [group for group in groups if self._number in _numbers(group, self._hidden)]
+        return [group for group in groups if self.number in _numbers(group, self._hidden)]
 
     def _initial_value(self, group: Group, i: int) -> float:
         """The value that a relative schedule multiplies, kept in the group where torch keeps it too."""
-        key = f"initial_{self._number}"
+        key = f"initial_{self.number}"
         if key not in group:  # after a checkpoint without it, what the group holds may be long past its initial value
             group[key] = self._initial.get(i, float(self._get(group)))
         self._initial[i] = float(group[key])

@@ -9,7 +9,8 @@ from ignite.handlers import param_scheduler as ignite
 from omegaconf import OmegaConf
 
 import cosched
-from cosched.config import CosineAnnealingConfig, Event, LinearCyclicalConfig
+from cosched.config import CosineAnnealingConfig, LinearCyclicalConfig
+from cosched.durations import Event
 
 LR = CosineAnnealingConfig(start_value=1.0, end_value=0.1, cycle_size=4, cycle_mult=2, save_history=True)
 MOMENTUM = LinearCyclicalConfig(
