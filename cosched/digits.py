@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -15,6 +16,7 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events, create_supervised_evaluator, create_supervised_trainer
+from ignite.engine.deterministic import ReproducibleBatchSampler
 from ignite.handlers import Checkpoint, DiskSaver, EMAHandler
 from ignite.handlers.tqdm_logger import ProgressBar
 from ignite.metrics import Accuracy, Loss
@@ -23,13 +25,17 @@ from omegaconf import DictConfig, OmegaConf
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
-from cosched.config import Event
-from cosched.engine import ConfigError, attach, factory, leaves
+from cosched.clock import CycleEvents
+from cosched.config import ConfigError, Mismatch
+from cosched.durations import Event, Run
+from cosched.engine import attach, factory, leaves
 from cosched.plot import Curves, draw_applied
 from cosched.schedulers import BoundScheduler
 from cosched.targets import Group
+
+log = logging.getLogger(__name__)
 
 ALLOWED = ("cosched.digits.", "torch.nn.", "torch.optim.")  # what the config of this job may call
 
@@ -97,38 +103,53 @@ def train(cfg: DictConfig, folder: Path) -> float:
     manual_seed(cfg.trainer.seed)
     device = torch.device(cfg.trainer.device if cfg.trainer.device != "auto" else idist.device())
     train_set, val_set = build(cfg, "data")()
-    train_loader = DataLoader(train_set, cfg.trainer.batch_size, shuffle=True)
+    batches = ReproducibleBatchSampler(BatchSampler(RandomSampler(train_set), cfg.trainer.batch_size, drop_last=False))
+    train_loader = DataLoader(train_set, batch_sampler=batches)
     val_loader = DataLoader(val_set, 1024)
     model = build(cfg, "model")().to(device)
     optimizer = build(cfg, "optimizer")(param_groups(model, cfg))
 
     trainer = create_supervised_trainer(model, optimizer, nn.functional.cross_entropy, device)
+    state = {"trainer": trainer, "model": model, "optimizer": optimizer}
     evaluated = model
     if cfg.trainer.ema_momentum is not None:
         average = EMAHandler(model, cfg.trainer.ema_momentum)
         average.attach(trainer)
-        evaluated = average.ema_model
+        evaluated = state["average"] = average.ema_model
     schedulers = by_name(attach(trainer, cfg.get("scheduler"), optimizer))
+    state |= {f"scheduler {name}": scheduler for name, scheduler in schedulers.items()}
     evaluator = create_supervised_evaluator(
         evaluated, {"val_accuracy": Accuracy(), "val_loss": Loss(nn.functional.cross_entropy)}, device
     )
+
+    @trainer.on(Events.EPOCH_STARTED)
+    def seed(trainer: Engine) -> None:
+        # Anew in each epoch, so that one does not depend on whether those before it ran in this process.
+        manual_seed(cfg.trainer.seed + trainer.state.epoch)
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def evaluate(trainer: Engine) -> None:
         trainer.state.metrics = evaluator.run(val_loader).metrics
 
-    state = {"trainer": trainer, "model": model, "optimizer": optimizer}
-    state |= {f"scheduler {name}": scheduler for name, scheduler in schedulers.items()}
-    checkpoint = Checkpoint(state, DiskSaver(str(folder), require_empty=False), n_saved=1)
-    trainer.add_event_handler(Events.EPOCH_COMPLETED, checkpoint)
+    earlier: list[dict[str, str]] = []
+    if cfg.resume_from is not None:
+        earlier = resume(Path(cfg.resume_from), state, schedulers)
+        check_length(trainer, len(train_loader))
+        batches.start_iteration = trainer.state.iteration % len(train_loader)
     if cfg.trainer.progress_bar:
         bar = ProgressBar(desc="epochs", bar_format=None)
         bar.attach(trainer, "all", event_name=Events.EPOCH_COMPLETED, closing_event_name=Events.COMPLETED)
 
     started = time.perf_counter()
-    with (folder / "history.csv").open("w", newline="") as file:
-        applied = record(trainer, schedulers, file)
-        trainer.run(train_loader, cfg.trainer.max_epochs)
+    # By lines, so that a run that is killed leaves a row for each iteration up to its last checkpoint.
+    with (folder / "history.csv").open("w", newline="", buffering=1) as file:
+        applied = record(trainer, schedulers, file, earlier)
+        save_checkpoints(cfg, trainer, state, folder, len(train_loader))  # after the row of the same iteration
+        if trainer.state.iteration < cfg.trainer.max_epochs * len(train_loader):
+            trainer.run(train_loader, cfg.trainer.max_epochs)
+        else:
+            log.warning("%s has done its %s epochs: only evaluating", cfg.resume_from, cfg.trainer.max_epochs)
+            evaluate(trainer)
     seconds = time.perf_counter() - started
 
     metrics: dict[str, Any] = {
@@ -139,16 +160,79 @@ def train(cfg: DictConfig, folder: Path) -> float:
     metrics |= {"train_loss": trainer.state.output, "seconds": round(seconds, 3), "device": str(device)}
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     declared = {
-        name: declared_values(one, metrics["iterations"], len(train_loader))
+        name: declared_values(one, range(metrics["iterations"] - len(applied[name]), metrics["iterations"]), trainer)
         for name, one in schedulers.items()
-        if isinstance(one, BoundScheduler)
+        if isinstance(one, BoundScheduler) and applied[name]
     }
     if declared:
-        draw_applied(folder / "schedule.png", declared, applied, len(train_loader))
+        draw_applied(folder / "schedule.png", declared, applied, metrics["iterations"], len(train_loader))
     print(f"validation accuracy {metrics['val_accuracy']:.4f} after {metrics['epochs']} epochs in {seconds:.1f} s")
     for path in sorted(folder.iterdir()):
         print(f"  {os.path.relpath(path)}")
     return float(metrics["val_accuracy"])
+
+
+def save_checkpoints(
+    cfg: DictConfig, trainer: Engine, state: Mapping[str, Any], folder: Path, epoch_length: int
+) -> None:
+    """Save ``state`` regularly, the last two times kept, and if asked at the end of each cycle of a schedule."""
+    disk = DiskSaver(str(folder), require_empty=False)  # writes a temporary file, then renames it
+    run = Run(epoch_length=epoch_length, max_epochs=cfg.trainer.max_epochs)
+    try:
+        every = run.events("trainer.checkpoint_every", cfg.trainer.checkpoint_every, 1)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    checkpoint = Checkpoint(state, disk, n_saved=2)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=every) | Events.COMPLETED, checkpoint)
+    if cfg.snapshots:
+        if not any(isinstance(one, BoundScheduler) for one in state.values()):
+            raise ConfigError("snapshots=true saves a checkpoint a cycle, but there is no scheduler that has cycles")
+        snapshot = Checkpoint(state, disk, n_saved=None, filename_pattern="snapshot_{global_step}.{ext}")
+        trainer.add_event_handler(CycleEvents.CYCLE_COMPLETED, snapshot)
+
+
+def resume(path: Path, state: Mapping[str, Any], schedulers: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Load ``state`` from a checkpoint, or the last good one in a run's folder; return that run's history up to it."""
+    file, checkpoint = last_checkpoint(path)
+    others = state.keys() ^ checkpoint.keys()
+    renamed = all(key.startswith("scheduler ") for key in others)
+    if others and not (renamed and all(one.on_mismatch is Mismatch.config for one in schedulers.values())):
+        raise ConfigError(
+            f"{file} holds {', '.join(checkpoint)}, but this config makes {', '.join(state)}: use the config of that "
+            "run, or for other schedulers on_mismatch=config in each"
+        )
+    for key in state.keys() & checkpoint.keys():
+        try:
+            state[key].load_state_dict(checkpoint[key])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ConfigError(f"{file}: {key}: {error}") from error
+    history = file.with_name("history.csv")
+    if not history.exists():
+        return []
+    with history.open(newline="") as rows:
+        whole = [row for row in csv.DictReader(rows) if None not in row.values()]
+    return [row for row in whole if int(row["iteration"]) <= state["trainer"].state.iteration]
+
+
+def last_checkpoint(path: Path) -> tuple[Path, dict[str, Any]]:
+    """The checkpoint ``path``, or that of the last iteration in a folder which can be read, and what it holds."""
+    files = [path] if path.is_file() else list(path.glob("*_*.pt"))
+    numbered = {file: int(file.stem.rpartition("_")[2]) for file in files if file.stem.rpartition("_")[2].isdigit()}
+    for file in sorted(files, key=lambda file: numbered.get(file, -1), reverse=True):
+        try:
+            return file, torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # as many kinds as there are ways to damage a file
+            log.warning("%s cannot be read: %s", file, str(error).partition("\n")[0])
+    raise ConfigError(f"resume_from={path} holds no checkpoint that can be read: give one, or the folder of a run")
+
+
+def check_length(trainer: Engine, epoch_length: int) -> None:
+    """Refuse a checkpoint of a run with other epochs: the engine would silently go on with their length."""
+    if trainer.state.epoch_length != epoch_length:
+        raise ConfigError(
+            f"the checkpoint's run has epochs of {trainer.state.epoch_length} iterations, this one has {epoch_length}: "
+            "keep trainer.batch_size and data.val_fraction as they were"
+        )
 
 
 def build(cfg: DictConfig, key: str) -> Callable[..., Any]:
@@ -187,15 +271,22 @@ def param_groups(model: nn.Module, cfg: DictConfig) -> Any:
     return groups
 
 
-def record(trainer: Engine, schedulers: Mapping[str, Any], file: TextIO) -> Curves:
+def record(
+    trainer: Engine, schedulers: Mapping[str, Any], file: TextIO, earlier: Sequence[Mapping[str, str]]
+) -> Curves:
     """Write a row an iteration with what the optimizer then holds; return those values by scheduler.
 
-    A scheduler has one column, as all its groups hold the same; a relative one has a column a group.
+    A scheduler has one column, as all its groups hold the same; a relative one has a column a group. ``earlier`` are
+    the rows of a run that this one continues.
     """
-    columns = [column for name, scheduler in schedulers.items() for column in _columns(name, scheduler)]
+    columns = {name: _columns(name, scheduler) for name, scheduler in schedulers.items()}
     writer = csv.writer(file)
-    writer.writerow(["iteration", "epoch", *columns, "train_loss"])
-    applied: Curves = {name: [] for name in schedulers}
+    header = ["iteration", "epoch", *chain(*columns.values()), "train_loss"]
+    writer.writerow(header)
+    writer.writerows([row.get(column, "") for column in header] for row in earlier)
+    applied: Curves = {
+        name: [[float(row.get(column) or "nan") for column in own] for row in earlier] for name, own in columns.items()
+    }
 
     @trainer.on(Events.ITERATION_COMPLETED)
     def write(trainer: Engine) -> None:
@@ -221,8 +312,8 @@ def _held(scheduler: Any) -> list[float]:
     return values if scheduler.relative else values[:1]
 
 
-def declared_values(scheduler: BoundScheduler, iterations: int, epoch_length: int) -> list[list[float]]:
-    """What the schedule declares for each of the first ``iterations`` iterations, in the columns of `record`."""
+def declared_values(scheduler: BoundScheduler, iterations: range, trainer: Engine) -> list[list[float]]:
+    """What the schedule declares for these iterations (from 0), in the columns of `record`."""
     epochs = scheduler.event.value == Event.EPOCH_STARTED.value
-    values = scheduler.schedule.values(np.arange(iterations) // (epoch_length if epochs else 1)).tolist()
+    values = scheduler.schedule.values(np.array(iterations) // (trainer.state.epoch_length if epochs else 1)).tolist()
     return [scheduler.target.values(value) if scheduler.relative else [value] for value in values]

@@ -13,8 +13,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cosched.config import Event
 from cosched.curves import Curve, first_restarts
+from cosched.durations import Event
 
 Curves = dict[str, list[list[float]]]  # name -> for each iteration, a value a line
 Heat = tuple[tuple[str, str], list[tuple[float, float, float]]]  # two keys; (x, y, score) of each job
@@ -24,11 +24,14 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#2
 LEGEND_ROWS = 30
 
 
-def draw_applied(path: Path, declared: Curves, applied: Curves, epoch_length: int) -> None:
-    """Save one panel per declared name: its value at every iteration, and on top of it what the optimizer held."""
+def draw_applied(path: Path, declared: Curves, applied: Curves, iteration: int, epoch_length: int) -> None:
+    """Save one panel per declared name: its value at every iteration, and on top of it what the optimizer held.
+
+    ``iteration`` is the last one.
+    """
     figure = Figure(figsize=(9, 1 + 2.6 * len(declared)), layout="constrained", dpi=120)
     for axes, (name, values) in zip(figure.subplots(len(declared), squeeze=False)[:, 0], declared.items(), strict=True):
-        iterations = range(1, len(values) + 1)
+        iterations = range(iteration - len(values) + 1, iteration + 1)
         below = axes.plot(
             iterations,
             values,

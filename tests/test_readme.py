@@ -25,10 +25,14 @@ def test_every_block_is_accounted_for():
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
-def test_python(snippet):
+def test_python(snippet, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = {}
     exec(snippet, names)
-    if "schedule" in names:
+    if "snapshot" in names:
+        iterations = ["model_100.pt", "model_300.pt", "model_700.pt"]
+        assert sorted(path.name for path in tmp_path.glob("snapshots/*")) == iterations
+    elif "schedule" in names:
         claimed = re.search(r"# array\((.*)\)", snippet)[1]
         assert names["schedule"].restarts(700).tolist() == eval(claimed)
     else:
@@ -44,6 +48,8 @@ def test_commands(command, tmp_path):
     program, *arguments = shlex.split(command)
     if program == "cosched-train":
         arguments += ["trainer.max_epochs=1", "trainer.progress_bar=false"]
+    if "resume_from=run" in arguments:
+        Run(Path(sys.executable).parent / program, "hydra.run.dir=run", *arguments[-2:], cwd=tmp_path).check()
     Run(Path(sys.executable).parent / program, *arguments, cwd=tmp_path).check()
 
 

@@ -158,17 +158,21 @@ def test_a_mistake_stops_the_run_before_it_begins(tmp_path, override, message):
         ),
         (
             "scheduler.cycle_size=abc",
-            ["scheduler.cycle_size=abc", "'abc' of type 'str' could not be converted to Integer"],
+            ["scheduler: cycle_size='abc' is no duration: an integer counts events; units are '10ep' (epochs),"],
         ),
         ("scheduler.event=ITERATION", ["scheduler.event", "'ITERATION', expected one of [ITERATION_STARTED, EPOCH_"]),
+        ("scheduler.cycle_size=1ep scheduler.event=EPOCH_STARTED", ["lr: cycle_size='1ep' is 1 epochs where epoch_"]),
+        ("scheduler.end_value=-1", ["lr: lr is -", "it must be finite and at least 0"]),
+        ("scheduler.num_cycles=abc", ["scheduler.num_cycles=abc", "'abc' of type 'str' could not be converted to Int"]),
         ("scheduler.cycle_size=1", ["scheduler: cycle_size=1 must be a whole number of at least 2"]),
     ],
 )
 def test_a_mistake_is_told_without_a_traceback(tmp_path, override, messages):
-    run = Run(JOB, override, cwd=tmp_path)
+    run = Run(JOB, *override.split(), cwd=tmp_path)
     assert run.status == 1
     assert all(message in run.err for message in messages)
     assert "Traceback" not in run.err
+    assert run.err.count(messages[-1]) == 1
 
 
 def test_it_works_as_a_module_from_an_installed_wheel(tmp_path, installed):
