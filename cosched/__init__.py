@@ -3,25 +3,63 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cosched.schedules import CosineAnnealing, LinearCyclical
+from cosched.phases import Phases, Scaled, lasting
+from cosched.schedules import (
+    Constant,
+    CosineAnnealing,
+    ExponentialAnnealing,
+    InverseSqrt,
+    LinearCyclical,
+    PiecewiseLinear,
+    PolynomialAnnealing,
+    SqrtAnnealing,
+)
 
 if TYPE_CHECKING:
     from cosched.clock import CycleEvents
     from cosched.config import ConfigError
     from cosched.engine import attach
-    from cosched.schedulers import CosineAnnealingScheduler, LinearCyclicalScheduler
+    from cosched.schedulers import (
+        ConstantScheduler,
+        CosineAnnealingScheduler,
+        ExponentialAnnealingScheduler,
+        InverseSqrtScheduler,
+        LinearCyclicalScheduler,
+        PhasesScheduler,
+        PiecewiseLinearScheduler,
+        PolynomialAnnealingScheduler,
+        ScaledScheduler,
+        SqrtAnnealingScheduler,
+    )
     from cosched.targets import EngineState
 
 __version__ = "0.1.0"
 __all__ = [
     "ConfigError",
+    "Constant",
+    "ConstantScheduler",
     "CosineAnnealing",
     "CosineAnnealingScheduler",
     "CycleEvents",
     "EngineState",
+    "ExponentialAnnealing",
+    "ExponentialAnnealingScheduler",
+    "InverseSqrt",
+    "InverseSqrtScheduler",
     "LinearCyclical",
     "LinearCyclicalScheduler",
+    "Phases",
+    "PhasesScheduler",
+    "PiecewiseLinear",
+    "PiecewiseLinearScheduler",
+    "PolynomialAnnealing",
+    "PolynomialAnnealingScheduler",
+    "Scaled",
+    "ScaledScheduler",
+    "SqrtAnnealing",
+    "SqrtAnnealingScheduler",
     "attach",
+    "lasting",
 ]
 
 

@@ -6,16 +6,29 @@ to look at a curve. Every Hydra app in the environment imports this module at st
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, make_dataclass
 from enum import Enum
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import CompactHydraException
+from omegaconf import OmegaConf
 
 from cosched.durations import Event
 from cosched.hints import did_you_mean
-from cosched.schedules import CosineAnnealing, LinearCyclical, Schedule
+from cosched.phases import Phases, Scaled, phase
+from cosched.schedules import (
+    Constant,
+    CosineAnnealing,
+    ExponentialAnnealing,
+    InverseSqrt,
+    LinearCyclical,
+    PiecewiseLinear,
+    PolynomialAnnealing,
+    Schedule,
+    SqrtAnnealing,
+)
 
 
 class ConfigError(ValueError, CompactHydraException):
@@ -46,20 +59,6 @@ class Binding(Schedule):
         return self.event
 
 
-@dataclass(kw_only=True)
-class CosineAnnealingConfig(Binding, CosineAnnealing):
-    """Option ``scheduler=cosine_annealing``."""
-
-    _target_: str = "cosched.schedulers.CosineAnnealingScheduler"
-
-
-@dataclass(kw_only=True)
-class LinearCyclicalConfig(Binding, LinearCyclical):
-    """Option ``scheduler=linear_cyclical``."""
-
-    _target_: str = "cosched.schedulers.LinearCyclicalScheduler"
-
-
 @dataclass
 class PreviewConfig:
     """Option ``hydra/launcher=preview``: over how long a run the schedules of each job are shown."""
@@ -79,11 +78,31 @@ class ReportConfig:
     maximize: bool = True  # whether the greatest of the returned values is the best
 
 
-SchedulerConfig = CosineAnnealingConfig | LinearCyclicalConfig
-SCHEMAS: dict[str, type[SchedulerConfig]] = {
-    "cosine_annealing": CosineAnnealingConfig,
-    "linear_cyclical": LinearCyclicalConfig,
+SHAPES: dict[str, type[Schedule]] = {
+    "constant": Constant,
+    "cosine_annealing": CosineAnnealing,
+    "exponential_annealing": ExponentialAnnealing,
+    "inverse_sqrt": InverseSqrt,
+    "linear_cyclical": LinearCyclical,
+    "phases": Phases,
+    "piecewise_linear": PiecewiseLinear,
+    "polynomial_annealing": PolynomialAnnealing,
+    "scaled": Scaled,
+    "sqrt_annealing": SqrtAnnealing,
 }
+
+
+def bound(shape: type[Schedule]) -> type[Binding]:
+    """The schema ``<shape>Config`` of the scheduler ``<shape>Scheduler``: the fields of both, each said elsewhere."""
+    target = ("_target_", "str", f"cosched.schedulers.{shape.__name__}Scheduler")
+    made = make_dataclass(f"{shape.__name__}Config", [target], bases=(Binding, shape), kw_only=True)
+    made.__module__, made.__doc__ = __name__, f"What configures a `{shape.__name__}Scheduler`."
+    return made
+
+
+SCHEMAS = {name: bound(shape) for name, shape in SHAPES.items()}  # options of the group scheduler
+PHASES = {name: phase(shape) for name, shape in SHAPES.items()}  # of what stands inside another schedule
+globals().update({schema.__name__: schema for schema in SCHEMAS.values()})  # for pickle, and for typed configs
 
 
 def register() -> None:
@@ -91,8 +110,30 @@ def register() -> None:
 
     Not in the groups themselves: Hydra would match them with an app's own files of the same names.
     """
-    for name, schema in {**SCHEMAS, "preview": PreviewConfig, "report": ReportConfig}.items():
-        ConfigStore.instance().store(group="cosched/schema", name=name, node=schema, provider="cosched")
+    others = {"preview": PreviewConfig, "report": ReportConfig}
+    for group, schemas in {"cosched/schema": {**SCHEMAS, **others}, "cosched/phase": PHASES}.items():
+        for name, schema in schemas.items():
+            ConfigStore.instance().store(group=group, name=name, node=schema, provider="cosched")
+
+
+def typed(node: Any) -> Any:
+    """Plain data with every scheduler and phase in it made a typed config again, which checks its fields.
+
+    Raises:
+        OmegaConfBaseException: a field is unknown, or its value not of its type.
+    """
+    if not isinstance(node, Mapping):
+        return node
+    children = {key: typed(child) for key, child in node.items()}
+    schema = schema_of(node.get("_target_"))
+    return children if schema is None else OmegaConf.merge(OmegaConf.structured(schema), children)
+
+
+def schema_of(target: Any) -> type[Schedule] | None:
+    """The schema of what ``target`` names, if it is a scheduler or a phase of ours, wherever it is imported from."""
+    package, _, name = str(target).rpartition(".")
+    known = {schema._target_.rpartition(".")[2]: schema for schema in (*SCHEMAS.values(), *PHASES.values())}  # type: ignore[attr-defined]
+    return known.get(name) if package.partition(".")[0] == "cosched" else None
 
 
 def misspelt(overrides: Iterable[str]) -> list[str]:
@@ -100,7 +141,8 @@ def misspelt(overrides: Iterable[str]) -> list[str]:
 
     Hydra's own refusal of such an override advises ``+``, which would add the misspelt key.
     """
-    known = sorted({field.name for schema in SCHEMAS.values() for field in fields(schema)})
+    schemas = (*SCHEMAS.values(), *PHASES.values())
+    known = sorted({f.name for schema in schemas for f in fields(schema) if not f.name.startswith("_")})
     keys = [override.partition("=")[0].lstrip("+~").split(".") for override in overrides]
     return [
         f"{'.'.join(key)} is no field of a scheduler: {did_you_mean(key[-1], known)}"

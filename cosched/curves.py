@@ -17,7 +17,7 @@ import numpy.typing as npt
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cosched.config import SCHEMAS, SchedulerConfig
+from cosched.config import Binding, schema_of, typed
 from cosched.durations import Event
 from cosched.schedules import CyclicalSchedule, Schedule
 
@@ -44,7 +44,7 @@ class Curve:
     """A schedule over a run of ``num_events`` of its events."""
 
     path: str  # where it stands in the config
-    schedule: SchedulerConfig
+    schedule: Binding
     num_events: int
     events: npt.NDArray[np.int64]  # the sampled events, ascending: every one, or with no peak or trough left out
     values: Values  # their values
@@ -56,7 +56,7 @@ def declared(config: DictConfig) -> list[str]:
     """The path of every node in an app's config, Hydra's own part aside, whose ``_target_`` is a scheduler of ours."""
 
     def walk(node: Any, path: str) -> Iterator[str]:
-        if isinstance(node, dict) and _schema(node.get("_target_")):
+        if isinstance(node, dict) and schema_of(node.get("_target_")):
             yield path
         elif isinstance(node, dict):
             for key, child in node.items():
@@ -90,8 +90,7 @@ def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int) 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            schema = OmegaConf.structured(_schema(fields["_target_"]))
-            schedule: Any = OmegaConf.to_object(OmegaConf.merge(schema, dict(fields)))
+            schedule: Any = OmegaConf.to_object(typed(fields))
         except OmegaConfBaseException as error:
             raise ValueError(str(error).splitlines()[0]) from error
         except (ArithmeticError, AttributeError, TypeError) as error:
@@ -198,13 +197,13 @@ def shrinking(schedule: Schedule, num_events: int | None) -> list[str]:
     return [f"cycles shrink to nothing at event {end}: the value holds from there; use cycle_mult of at least 1"]
 
 
-def findings(schedule: SchedulerConfig, num_events: int, events: npt.NDArray[np.int64], values: Values) -> list[str]:
+def findings(schedule: Binding, num_events: int, events: npt.NDArray[np.int64], values: Values) -> list[str]:
     """What is odd about a schedule over a run: cycles that vanish, an end never reached, values out of bounds."""
     found = shrinking(schedule, num_events)
     if wrong := out_of_domain(schedule.param_name, events, values, None if schedule.relative else (1.0,)):
         found.append(wrong)
     finite = values[np.isfinite(values)]
-    if not finite.size:
+    if not finite.size or not isinstance(schedule, CyclicalSchedule):
         return found
     nearest = finite[abs(finite - schedule.end_value).argmin()]
     if abs(nearest - schedule.end_value) > 0.01 * abs(schedule.start_value - schedule.end_value):
@@ -241,10 +240,3 @@ def twins(jobs: Sequence[Sequence[Curve]]) -> dict[tuple[int, str], int]:
             if earlier != i:
                 same[i, c.path] = earlier
     return same
-
-
-def _schema(target: Any) -> type[SchedulerConfig] | None:
-    package, _, name = str(target).rpartition(".")
-    if package.partition(".")[0] != "cosched":
-        return None
-    return {schema._target_.rpartition(".")[2]: schema for schema in SCHEMAS.values()}.get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cosched.durations import MAX_EVENTS
@@ -96,3 +97,9 @@ class Cycles:
             first = first[: int(self._count)]
         starts: npt.NDArray[np.int64] = first[first < num_events].astype(np.int64)
         return starts
+
+
+@lru_cache(maxsize=1024)
+def cycles(size: int, warmup: int, mult: float, limit: int | None) -> Cycles:
+    """The table for these numbers; schedules share it, and so hold nothing but their fields."""
+    return Cycles(size, warmup, mult, limit)

@@ -29,6 +29,7 @@ class Run:
     epoch_length: int | None = None  # iterations of an epoch; None: unknown
     max_epochs: int | None = None  # epochs of the run; None: unknown, or `max_iters` ends it
     max_iters: int | None = None  # iterations of the run
+    span: int | None = None  # events of the phase that is looked at; None: the whole run
 
     @property
     def num_events(self) -> int | None:
@@ -45,15 +46,25 @@ class Run:
         known = {"epoch_length": self.epoch_length, "max_epochs": self.max_epochs, "max_iters": self.max_iters}
         return ", ".join(f"{name}={value}" for name, value in known.items() if value or name != "max_iters")
 
-    def events(self, field: str, duration: Duration, least: int) -> int:
-        """How many events ``duration``, declared in ``field``, is in this run; parts of an event are cut off.
+    def events(self, field: str, duration: Duration | None, least: int) -> int:
+        """How many events ``duration``, declared in ``field``, is in this run.
+
+        Parts of an event are cut off, but what was not declared as 0 is never none. None: as long as the phase.
 
         Raises:
-            ValueError: the run is not known well enough, or they are fewer than ``least``, or none though not
-                declared as 0, or not whole epochs where iterations are declared and epochs are counted.
+            ValueError: the run is not known well enough, or they are fewer than ``least``, or not whole epochs where
+                iterations are declared and epochs are counted.
         """
-        if not isinstance(duration, str):
+        if isinstance(duration, int):
             return duration
+        if duration is None:
+            whole = self.num_events if self.span is None else self.span
+            if whole is None:
+                raise ValueError(
+                    f"{field} is missing and would last to the end of the run, which is unknown where {self}: give it, "
+                    "or the run an end"
+                )
+            return max(whole, least)
         amount, scale, unit = parse(field, duration)
         counted = "epochs" if self.per_epoch else "iterations"
         if unit == "%":
@@ -80,9 +91,10 @@ class Run:
                     f"{field}={duration!r} is not a whole number of epochs of {self.epoch_length} iterations, and "
                     f"epochs are counted: give a multiple of {self.epoch_length}it, or epochs"
                 )
-        if count < least or (amount and not count):
+        count = max(count, 1 if amount else 0)
+        if count < least:
             raise ValueError(
-                f"{field}={duration!r} is {count} {counted} where {self}: it must be at least {max(least, 1)}, "
+                f"{field}={duration!r} is {count} {counted} where {self}: it must be at least {least}, "
                 f"so declare more{' or count iterations' if self.per_epoch else ''}"
             )
         return count

@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from ignite.handlers.param_scheduler import BaseParamScheduler, ParamGroupScheduler
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -48,15 +48,15 @@ def attach(
         TypeError: ``scheduler`` is none of the above, or the optimizer for a config node has no ``param_groups``.
         ValueError: ``event`` is not counted by the engine.
     """
-    if event is not None:
-        event = known_event(event)
     allowed = ("cosched.", "ignite.handlers.", *allow)
     bound = _build(scheduler, (engine, optimizer), allowed, "scheduler")
+    if isinstance(event, (str, Event)) or any(isinstance(one, BoundScheduler) for _, one in leaves(bound)):
+        event = None if event is None else known_event(event)
     for name, one in leaves(bound):
         if isinstance(one, BoundScheduler):
             one.attach(engine, event, name)
         else:
-            engine.add_event_handler(event or known_event(Event.ITERATION_STARTED), one, name)
+            engine.add_event_handler(event or Events.ITERATION_STARTED, one, name)
     return bound
 
 
@@ -89,13 +89,34 @@ def _instantiate(config: dict[str, Any], owners: tuple[Engine, Any], allowed: Se
         optimizer, config = EngineState(engine), {**config, "param_name": name.removeprefix(STATE)}
     if not hasattr(optimizer, "param_groups"):
         raise TypeError(f"{path} is a config: give attach the optimizer to bind it to, not {optimizer!r}")
+    scheduler = _made(config, optimizer, allowed, path)
+    if not isinstance(scheduler, Scheduler):
+        found = type(scheduler).__name__
+        raise ConfigError(f"{path}: _target_={config['_target_']} gives a {found}, which is no scheduler")
+    return scheduler
+
+
+def _made(node: Any, optimizer: Any, allowed: Sequence[str], path: str) -> Any:
+    """What ``node`` describes, the innermost first, so that an error tells where it is.
+
+    Whatever takes an ``optimizer`` gets it: instantiate would give it to the outermost alone.
+    """
+    if isinstance(node, list):
+        return [_made(one, optimizer, allowed, f"{path}[{i}]") for i, one in enumerate(node)]
+    if not isinstance(node, Mapping):
+        return node
+    made = {key: _made(one, optimizer, allowed, f"{path}.{key}") for key, one in node.items()}
+    if "_target_" not in node:
+        return made
+    plain = {key: one for key, one in node.items() if not any(_targets(one))}
+    objects = {key: one for key, one in made.items() if key not in plain}
     try:
-        scheduler = factory(config, allowed)(optimizer=optimizer)
-        if not isinstance(scheduler, Scheduler):
-            raise TypeError(f"_target_={config['_target_']} gives a {type(scheduler).__name__}, which is no scheduler")
+        build = factory(plain, allowed)
+        takes = inspect.signature(get_object(node["_target_"])).parameters.values()
+        binds = any(one.name == "optimizer" or one.kind is one.VAR_KEYWORD for one in takes)
+        return build(**objects, **({"optimizer": optimizer} if binds else {}))
     except (HydraException, ArithmeticError, ImportError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    return scheduler
 
 
 def factory(config: Mapping[str, Any], allowed: Sequence[str]) -> Callable[..., Any]:

@@ -55,7 +55,7 @@ def draw_sweep(
 
     ``scores`` stand beside ``lines``; NaN is no score, and its line is grey.
     """
-    panels = list(dict.fromkeys(c.path for _, c in lines))
+    panels = list(dict.fromkeys((c.path, c.schedule.param_name) for _, c in lines))
     count = len(panels) + (heat is not None)
     figure = Figure(figsize=(12, 0.6 + 3.6 * count), layout="constrained", dpi=110)
     all_axes = figure.subplots(count, squeeze=False)[:, 0]
@@ -64,7 +64,7 @@ def draw_sweep(
     handles = {}
     many = len(labels) > 20
     for axes, panel in zip(all_axes, panels, strict=False):
-        curves = [(i, label, c) for i, (label, c) in enumerate(lines) if c.path == panel]
+        curves = [(i, label, c) for i, (label, c) in enumerate(lines) if (c.path, c.schedule.param_name) == panel]
         for i, label, c in curves:
             color = colors[i]
             restarts = first_restarts(c.schedule, c.num_events, 51)
@@ -74,7 +74,7 @@ def draw_sweep(
         schedule = curves[0][2].schedule
         finite = [c.values[np.isfinite(c.values)] for _, _, c in curves]
         bounds = [bound for values in finite if values.size for bound in (values.min(), values.max())] or [0.0]
-        name = schedule.param_name if len(panels) == 1 else f"{panel}\n{schedule.param_name}"
+        name = schedule.param_name if len({path for path, _ in panels}) == 1 else "\n".join(panel)
         _finish(axes, "epoch" if schedule.event is Event.EPOCH_STARTED else "iteration", name, min(bounds), max(bounds))
     known = [score for score in scores or () if np.isfinite(score)]
     if known:

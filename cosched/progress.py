@@ -15,25 +15,30 @@ IGNITE_KEYS = {"start_value", "end_value", "cycle_size", "cycle_mult", "cycle", 
 
 
 def to_plain(value: Any) -> Any:
-    """A schedule as a dictionary of its type's name and its fields; other values as they are."""
+    """A schedule as a dictionary of its type's name and its fields; other values as they are, but to the same depth."""
     if isinstance(value, Schedule):
-        return {"type": type(value).__name__, **{f.name: to_plain(getattr(value, f.name)) for f in fields(value)}}
-    return value
+        declared = {f.name: to_plain(getattr(value, f.name)) for f in fields(value) if not f.name.startswith("_")}
+        return {"type": type(value).__name__, **declared}
+    if isinstance(value, Mapping):
+        return {key: to_plain(one) for key, one in value.items()}
+    return [to_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def from_plain(value: Any) -> Any:
     """The reverse of `to_plain`.
 
     Raises:
-        ValueError: it does not describe a schedule.
+        ValueError: something in it has a type and does not describe a schedule.
     """
     if not isinstance(value, Mapping):
         return value
     types = {shape.__name__: shape for shape in _shapes(Schedule)}
     given = {str(key): from_plain(one) for key, one in value.items()}
-    name = given.pop("type", None)
+    if not isinstance(given.get("type"), str):
+        return given
+    name = given.pop("type")
     if name not in types:
-        raise ValueError(f"type={name!r} is no schedule: {did_you_mean(str(name), types)}")
+        raise ValueError(f"type={name!r} is no schedule: {did_you_mean(name, types)}")
     try:
         return types[name](**given)
     except TypeError as error:
@@ -127,7 +132,7 @@ def from_ignite(state: Mapping[str, Any], schedule: Schedule) -> tuple[int, list
         for name, value in own.items()
         if not math.isclose(saved[name], value, rel_tol=1e-6, abs_tol=1e-300)
     ]
-    extras = {"num_cycles": None, "endpoint": False}
+    extras = {"num_cycles": None, "endpoint": False, "amplitude_mult": 1.0, "amplitude_decay": 1.0}
     differing += [
         f"{name} is unknown to ignite and {getattr(schedule, name)!r} here"
         for name, default in extras.items()

@@ -18,7 +18,18 @@ from cosched.clock import BLOCK, Follower, IgniteEvent, known_event
 from cosched.config import Binding, ConfigError, Mismatch
 from cosched.durations import Event, Run
 from cosched.hints import did_you_mean
-from cosched.schedules import CosineAnnealing, LinearCyclical, Schedule
+from cosched.phases import Phases, Scaled
+from cosched.schedules import (
+    Constant,
+    CosineAnnealing,
+    ExponentialAnnealing,
+    InverseSqrt,
+    LinearCyclical,
+    PiecewiseLinear,
+    PolynomialAnnealing,
+    Schedule,
+    SqrtAnnealing,
+)
 from cosched.targets import Group, Target
 
 
@@ -34,8 +45,9 @@ class _ConstructorSignature:
 @cache
 def _signature(cls: type[BoundScheduler]) -> inspect.Signature:
     """``(optimizer, param_name, <6 fields>, save_history, param_group_index, *, <the rest>)`` from the dataclasses."""
-    declared = {f.name: f for f in (*fields(cls.schedule_type), *fields(Binding))}
-    positional = [*list(declared)[:6], "save_history", "param_group_index"]
+    own = fields(cls.schedule_type)
+    declared = {f.name: f for f in (*own, *fields(Binding))}
+    positional = [*(f.name for f in own[:6]), "save_history", "param_group_index"]
 
     def parameter(name: str, kind: Any) -> inspect.Parameter:
         default = declared[name].default
@@ -304,3 +316,51 @@ class LinearCyclicalScheduler(BoundScheduler):
     """Moves a parameter linearly to ``end_value`` and, unless ``monotonic``, back to ``start_value`` in each cycle."""
 
     schedule_type = LinearCyclical
+
+
+class PolynomialAnnealingScheduler(BoundScheduler):
+    """Anneals a parameter as a power of what remains of each cycle, linearly where the power is 1."""
+
+    schedule_type = PolynomialAnnealing
+
+
+class SqrtAnnealingScheduler(BoundScheduler):
+    """Anneals a parameter along one minus a square root over each cycle."""
+
+    schedule_type = SqrtAnnealing
+
+
+class ExponentialAnnealingScheduler(BoundScheduler):
+    """Anneals a parameter by equal factors over each cycle."""
+
+    schedule_type = ExponentialAnnealing
+
+
+class ConstantScheduler(BoundScheduler):
+    """Holds a parameter at one value."""
+
+    schedule_type = Constant
+
+
+class InverseSqrtScheduler(BoundScheduler):
+    """Lets a parameter fall as the inverse square root, for ever."""
+
+    schedule_type = InverseSqrt
+
+
+class PiecewiseLinearScheduler(BoundScheduler):
+    """Moves a parameter through given points in straight lines."""
+
+    schedule_type = PiecewiseLinear
+
+
+class PhasesScheduler(BoundScheduler):
+    """Drives a parameter with several schedules, one after another, as one."""
+
+    schedule_type = Phases
+
+
+class ScaledScheduler(BoundScheduler):
+    """Drives a parameter with another schedule's values, scaled and clipped."""
+
+    schedule_type = Scaled

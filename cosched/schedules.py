@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from itertools import pairwise
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-from cosched.cycles import Cycles
+from cosched.cycles import Cycles, cycles
 from cosched.durations import MAX_EVENTS, Duration, Event, Run, parse
 from cosched.hints import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
+    Bounds = tuple[dict[int, int], dict[int, int]]
 
 S = TypeVar("S", bound="Schedule")
 
@@ -29,19 +32,27 @@ S = TypeVar("S", bound="Schedule")
 class Schedule:
     """A function of the event index, an immutable dataclass; what every shape has.
 
-    Durations may have units, ``"10ep"``, ``"500it"``, ``"25%"``; then `resolve` gives the schedule in events.
+    A shape declares its fields and computes its values in `_values`. The fields are checked by their types. Durations
+    may have units, ``"10ep"``, ``"500it"``, ``"25%"``; then `resolve` gives the schedule in events.
+
+    Raises:
+        ValueError: a number is not finite or out of its field's range, or a text is no duration.
+        TypeError: a field holds something that is not a number of its kind.
     """
 
-    _durations: ClassVar[Mapping[str, int]] = {}  # the fields that hold a duration, and how many events it needs
+    _least: ClassVar[Mapping[str, int]] = {}  # how many events a duration needs, where that is more than none
 
     def __post_init__(self) -> None:
-        for name, least in self._durations.items():
-            setattr(self, name, _duration(name, getattr(self, name), least))
+        for f in fields(self):
+            kind, value = str(getattr(f.type, "__name__", f.type)), getattr(self, f.name)
+            check = _CHECKS.get(kind.removesuffix(" | None"))
+            if check is not None and (value is not None or kind in _CHECKS):
+                setattr(self, f.name, check(f.name, value, self._least.get(f.name, 0)))
         self._sealed = True
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_sealed" in vars(self):
-            names = [field.name for field in fields(self)]
+            names = [f.name for f in fields(self)]
             if name not in names:
                 raise AttributeError(f"{type(self).__name__} has no field {name!r}: {did_you_mean(name, names)}")
             raise AttributeError(f"a schedule cannot be modified: make another, dataclasses.replace(it, {name}=...)")
@@ -51,17 +62,20 @@ class Schedule:
         """The value at event index ``step`` (the first event is 0), in time that does not depend on ``step``."""
         return float(self.values([step])[0])
 
-    def values(self, steps: npt.ArrayLike | range) -> npt.NDArray[np.float64]:
+    def values(self, steps: npt.ArrayLike | range) -> Array:
         """The values at the event indices ``steps`` (integers from 0 to 2**53 - 1), an array of the same shape.
 
-        A multiplier that overflows float64 gives ``inf`` or ``nan`` from that cycle on; a bound scheduler refuses it.
+        A multiplier that leaves float64's range gives ``inf`` or ``nan`` from that cycle on; no run starts with it.
 
         Raises:
             ValueError: ``steps`` holds something else, or a duration has a unit and is not resolved.
         """
+        import numpy as np
+
         indices = _event_indices(steps)
         self._check_resolved()
-        return self._values(indices.ravel()).reshape(indices.shape)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return self._values(indices.ravel()).reshape(indices.shape)
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
         """The event indices below ``num_events`` at which a new cycle begins, ascending; 0 is a start, no restart."""
@@ -69,12 +83,20 @@ class Schedule:
 
         return np.empty(0, dtype=np.int64)
 
-    def cycle_bounds(self, events: range) -> tuple[dict[int, int], dict[int, int]]:
+    def cycles(self, num_events: int) -> int:
+        """How many cycles have begun before the event ``num_events``; what has no cycles is one."""
+        return min(num_events, 1)
+
+    def cycle_bounds(self, events: range) -> Bounds:
         """By event index within ``events``, the cycles (numbered from 1) that begin there, and that end with it.
 
         A cycle ends with its last annealing event: the warm-up is between two cycles.
         """
-        return {}, {}
+        return ({0: 1} if 0 in events else {}), {}
+
+    def _runs(self, num_events: int) -> bool:
+        """Whether, with the event before ``num_events``, a cycle has begun that has not ended."""
+        return True
 
     def resolve(
         self: S,
@@ -98,23 +120,30 @@ class Schedule:
 
     def resolve_in(self: S, run: Run) -> S:
         """What `resolve` does, for a run that is described already."""
-        declared = {name: getattr(self, name) for name in self._durations}
-        events = {name: run.events(name, declared[name], least) for name, least in self._durations.items()}
+        declared = self._durations()
+        events = {name: run.events(name, declared[name], self._least.get(name, 0)) for name in declared}
         return self if events == declared else replace(self, **events)
+
+    def _durations(self) -> dict[str, Any]:
+        """The fields that count events of this schedule; a phase's own duration counts those of the whole."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.type in _TIMED and f.name != "duration"}
+
+    def _check_resolved(self) -> None:
+        for name, value in self._durations().items():
+            if not isinstance(value, int):
+                raise ValueError(unresolved(name, value))
 
     def _counted(self) -> Event:
         return Event.ITERATION_STARTED
 
-    def _check_resolved(self) -> None:
-        for name in self._durations:
-            if isinstance(value := getattr(self, name), str):
-                raise ValueError(
-                    f"{name}={value!r} is no number of events until the run is known: attach the scheduler to an "
-                    "engine, or call resolve(epoch_length=..., max_epochs=...) and use what it returns"
-                )
-
-    def _values(self, steps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _values(self, steps: Array) -> Array:
         raise NotImplementedError
+
+    def _reached(self, duration: int) -> float:
+        """The value that holds after so many events, if the schedule then ends."""
+        import numpy as np
+
+        return float(self._values(np.array([float(duration)]))[0])
 
 
 @dataclass(kw_only=True)
@@ -125,15 +154,11 @@ class CyclicalSchedule(Schedule):
 
         L_0 = cycle_size,  L_{k+1} = int(L_k * cycle_mult)          S_k = start_value * start_value_mult**k
         W_0 = warmup_duration,  W_{k+1} = int(W_k * cycle_mult)     E_k = end_value * end_value_mult**k
-        value = S_k + (E_k - S_k) * shape(p / L_k)                  p < L_k events into the cycle
+        value = E_k + (S_k - E_k) * remaining(p / L_k)              p < L_k events into the cycle
         value = E_k + (S_{k+1} - E_k) * (p - L_k) / W_k             L_k <= p < L_k + W_k
 
     An event is whatever the schedule is bound to, an iteration or an epoch. A cycle that would shrink below 2 events
     is not begun. After the last cycle its final value holds, with no warm-up. Instances cannot be modified.
-
-    Raises:
-        ValueError: a number is not finite or out of its field's range, or a text is no duration.
-        TypeError: a field holds something that is not a number of its kind.
     """
 
     start_value: float  # value at the first event of the first cycle, in the parameter's own unit
@@ -145,23 +170,21 @@ class CyclicalSchedule(Schedule):
     warmup_duration: Duration = 0  # events, or as above, between two cycles: linear up to the next start value
     num_cycles: int | None = None  # cycles to run before the value holds, at least 1; null: no limit
     endpoint: bool = False  # true: the last annealing event of a cycle has the end value itself, as numpy.linspace
+    amplitude_mult: float = 1.0  # factor on the distance of the end value from the start value, each following cycle
+    amplitude_decay: float = 1.0  # factor on that distance, each event
 
-    _durations: ClassVar[Mapping[str, int]] = {"cycle_size": 2, "warmup_duration": 0}
+    _least: ClassVar[Mapping[str, int]] = {"cycle_size": 2}
 
     def __post_init__(self) -> None:
-        for name in ("start_value", "end_value", "start_value_mult", "end_value_mult"):
-            setattr(self, name, _number(name, getattr(self, name)))
-        self.cycle_mult = _number("cycle_mult", self.cycle_mult)
+        if self.num_cycles is not None:
+            self.num_cycles = _count("num_cycles", self.num_cycles, 1)
+        super().__post_init__()
         if self.cycle_mult <= 0:
             raise ValueError(
                 f"cycle_mult={self.cycle_mult} must be above 0: 1 keeps the length of every cycle, 2 doubles it"
             )
-        if self.num_cycles is not None:
-            self.num_cycles = _count("num_cycles", self.num_cycles, 1)
-        self.endpoint = _flag("endpoint", self.endpoint)
-        super().__post_init__()
         size, warmup = self.cycle_size, self.warmup_duration
-        if isinstance(size, str) or self.cycle_mult == 1 or self.num_cycles == 1:
+        if not isinstance(size, int) or self.cycle_mult == 1 or self.num_cycles == 1:
             return
         if int(size * self.cycle_mult) == size:
             restart = f" from event {size + warmup} on" if isinstance(warmup, int) else ""
@@ -171,44 +194,50 @@ class CyclicalSchedule(Schedule):
                 stacklevel=3,
             )
 
-    @cached_property
+    @property
     def _cycles(self) -> Cycles:
         self._check_resolved()
-        return Cycles(cast("int", self.cycle_size), cast("int", self.warmup_duration), self.cycle_mult, self.num_cycles)
+        return cycles(cast("int", self.cycle_size), cast("int", self.warmup_duration), self.cycle_mult, self.num_cycles)
 
-    def _values(self, steps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _values(self, steps: Array) -> Array:
+        return self._located(steps, self._cycles)
+
+    def _reached(self, duration: int) -> float:
         import numpy as np
 
-        with np.errstate(over="ignore", invalid="ignore"):
-            cycle, position, size, warmup = self._cycles.locate(steps)
-            start: float | npt.NDArray[np.float64] = self.start_value
-            end: float | npt.NDArray[np.float64] = self.end_value
-            if self.start_value_mult != 1:  # a power costs more than all the rest
-                start = start * np.power(self.start_value_mult, cycle)
-            if self.end_value_mult != 1:
-                end = end * np.power(self.end_value_mult, cycle)
-            shape = self._shape(np.minimum(position / (size - self.endpoint), 1.0))
-            # start + (end - start) can miss end by rounding; a cycle that ends, ends exactly there.
-            values = np.where(shape == 1.0, end, start + (end - start) * shape)
-            if self.warmup_duration:
-                ramp = np.maximum(position - size, 0.0) / np.maximum(warmup, 1.0)
-                values += (start * self.start_value_mult - values) * ramp
+        # As if the cycle that is running were the last one: at its end there is its end value and not a new start.
+        limited = cycles(self.cycle_size, self.warmup_duration, self.cycle_mult, self.cycles(duration))
+        return float(self._located(np.array([float(duration)]), limited)[0])
+
+    def _located(self, steps: Array, table: Cycles) -> Array:
+        import numpy as np
+
+        cycle, position, size, warmup = table.locate(steps)
+        start: float | Array = self.start_value
+        end: float | Array = self.end_value
+        if self.start_value_mult != 1:  # a power costs more than all the rest
+            start = start * np.power(self.start_value_mult, cycle)
+        if self.end_value_mult != 1:
+            end = end * np.power(self.end_value_mult, cycle)
+        if self.amplitude_mult != 1:
+            end = start + (end - start) * np.power(self.amplitude_mult, cycle)
+        if self.amplitude_decay != 1:
+            end = start + (end - start) * np.power(self.amplitude_decay, steps)
+        values = self._between(start, end, np.minimum(position / (size - self.endpoint), 1.0))
+        if self.warmup_duration:
+            ramp = np.maximum(position - size, 0.0) / np.maximum(warmup, 1.0)
+            values += (start * self.start_value_mult - values) * ramp
         return values
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:  # noqa: D102
         return self._cycles.starts(num_events)[1:]
 
-    def nth_cycle(self, cycle: int) -> tuple[int, int, int] | None:
-        """The first event, annealing events and warm-up events of a cycle (the first is 0), if there is one."""
-        return self._cycles.nth(cycle)
-
-    def cycles(self, num_events: int) -> int:
-        """How many cycles have begun before the event ``num_events``."""
+    def cycles(self, num_events: int) -> int:  # noqa: D102
         import numpy as np
 
         return int(self._cycles.locate(np.array([num_events - 1.0]))[0][0]) + 1 if num_events else 0
 
-    def cycle_bounds(self, events: range) -> tuple[dict[int, int], dict[int, int]]:  # noqa: D102
+    def cycle_bounds(self, events: range) -> Bounds:  # noqa: D102
         import numpy as np
 
         steps = np.arange(events.start, events.stop, dtype=np.float64)
@@ -219,52 +248,186 @@ class CyclicalSchedule(Schedule):
 
         return numbers(position == 0), numbers(position == size - 1)
 
+    def _runs(self, num_events: int) -> bool:
+        import numpy as np
+
+        _, position, size, _ = self._cycles.locate(np.array([num_events - 1.0]))
+        return bool(position[0] < size[0] - 1)
+
+    def nth_cycle(self, cycle: int) -> tuple[int, int, int] | None:
+        """The first event, annealing events and warm-up events of a cycle (the first is 0), if there is one."""
+        return self._cycles.nth(cycle)
+
     def holds_from(self, num_events: int) -> int | None:
         """The event below ``num_events`` at which the last cycle is over and its final value holds, if there is one."""
         return self._cycles.end(num_events)
 
-    def _shape(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """How far from the start value (0) to the end value (1) a cycle is at the fraction ``x`` of its length."""
+    def _between(self, start: float | Array, end: float | Array, x: Array) -> Array:
+        """The values at the fractions ``x`` of a cycle's length."""
+        import numpy as np
+
+        remaining = self._remaining(x)
+        # end + (start - end) can miss start by rounding; a cycle that begins, begins exactly there.
+        return np.where(remaining == 1.0, start, end + (start - end) * remaining)
+
+    def _remaining(self, x: Array) -> Array:
+        """What part of the distance from start (1) to end value (0) remains at the fraction ``x`` of a cycle."""
         raise NotImplementedError
 
 
 @dataclass(kw_only=True)
 class CosineAnnealing(CyclicalSchedule):
-    """Anneals from start to end value along half a cosine wave, then restarts: ``shape(x) = (1 - cos(pi * x)) / 2``.
+    """Anneals from start to end value along half a cosine wave: ``remaining(x) = (1 + cos(pi * x)) / 2``.
 
     Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (ICLR 2017), equation 5.
     """
 
-    def _shape(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _remaining(self, x: Array) -> Array:
         import numpy as np
 
-        return (1.0 - np.cos(np.pi * x)) / 2.0
+        return (1.0 + np.cos(np.pi * x)) / 2.0
 
 
 @dataclass(kw_only=True)
 class LinearCyclical(CyclicalSchedule):
-    """Moves linearly from start to end value and back within each cycle: ``shape(x) = 1 - abs(2 * x - 1)``.
+    """Moves linearly from start to end value and back within each cycle: ``remaining(x) = abs(2 * x - 1)``.
 
-    With ``monotonic`` it only moves there, ``shape(x) = x``; a warm-up between cycles needs that.
+    With ``monotonic`` it only moves there, ``remaining(x) = 1 - x``; a warm-up between cycles needs that.
     Smith, "Cyclical Learning Rates for Training Neural Networks" (WACV 2017), section 3.
     """
 
     monotonic: bool = False  # true: one linear move from start to end value per cycle, no way back
 
     def __post_init__(self) -> None:
-        self.monotonic = _flag("monotonic", self.monotonic)
+        super().__post_init__()
         if self.warmup_duration and not self.monotonic:
             raise ValueError(
                 f"warmup_duration={self.warmup_duration} needs monotonic=True, for a triangle ends where the next one "
                 "starts: set monotonic=True or warmup_duration=0"
             )
+
+    def _remaining(self, x: Array) -> Array:
+        return 1.0 - x if self.monotonic else abs(2.0 * x - 1.0)
+
+
+@dataclass(kw_only=True)
+class PolynomialAnnealing(CyclicalSchedule):
+    """Anneals from start to end value as a power: ``remaining(x) = (1 - x)**power``; 1 is linear."""
+
+    power: float = 1.0  # above 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.power <= 0:
+            raise ValueError(f"power={self.power} must be above 0: 1 is linear, 2 quadratic")
+
+    def _remaining(self, x: Array) -> Array:
+        return (1.0 - x) ** self.power
+
+
+@dataclass(kw_only=True)
+class SqrtAnnealing(CyclicalSchedule):
+    """Anneals from start to end value fast at first: ``remaining(x) = 1 - sqrt(x)``.
+
+    Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations" (NeurIPS 2024).
+    """
+
+    def _remaining(self, x: Array) -> Array:
+        return 1.0 - x**0.5
+
+
+@dataclass(kw_only=True)
+class ExponentialAnnealing(CyclicalSchedule):
+    """Anneals from start to end value by equal factors: ``start * (end / start)**x``; both have the same sign."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.start_value * self.end_value <= 0:
+            raise ValueError(
+                f"end_value={self.end_value} cannot be reached from start_value={self.start_value} by factors: "
+                "give both the same sign, and neither 0"
+            )
+
+    def _between(self, start: float | Array, end: float | Array, x: Array) -> Array:
+        import numpy as np
+
+        return np.where(x == 1.0, end, start * np.power(end / start, x))
+
+
+@dataclass(kw_only=True)
+class Constant(Schedule):
+    """One value for ever."""
+
+    value: float  # in the parameter's own unit
+
+    def _values(self, steps: Array) -> Array:
+        import numpy as np
+
+        return np.full(steps.shape, self.value)
+
+
+@dataclass(kw_only=True)
+class InverseSqrt(Schedule):
+    """Falls for ever, as the inverse square root: ``start_value / sqrt(1 + step / timescale)``.
+
+    After a linear warm-up of ``timescale`` events it is the rule of Vaswani et al., "Attention Is All You Need"
+    (NeurIPS 2017), section 5.3.
+    """
+
+    start_value: float  # value at the first event
+    timescale: Duration  # events, or with a unit, after which it has fallen by the factor sqrt(2), at least 1
+
+    _least: ClassVar[Mapping[str, int]] = {"timescale": 1}
+
+    def _values(self, steps: Array) -> Array:
+        return self.start_value / (1.0 + steps / cast("int", self.timescale)) ** 0.5
+
+
+@dataclass(kw_only=True)
+class PiecewiseLinear(Schedule):
+    """Goes through the given points in straight lines; before the first and after the last it holds their values."""
+
+    milestones: list[Any]  # pairs [event, value], events ascending, with a unit if need be: [[0, 0.1], [10ep, 1]]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.milestones, (list, tuple)) or not self.milestones:
+            raise TypeError(f"milestones={self.milestones!r} must be a list of pairs [event, value], at least one")
+        pairs = []
+        for i, pair in enumerate(self.milestones):
+            if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+                raise TypeError(f"milestones[{i}]={pair!r} must be a pair [event, value]")
+            pairs.append([_duration(f"milestones[{i}][0]", pair[0], 0), _number(f"milestones[{i}][1]", pair[1])])
+        events = [event for event, _ in pairs if isinstance(event, int)]
+        if any(event >= following for event, following in pairwise(events)):
+            raise ValueError(f"milestones={pairs} must ascend: each event greater than the one before")
+        self.milestones = pairs
         super().__post_init__()
 
-    def _shape(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return x if self.monotonic else 1.0 - abs(2.0 * x - 1.0)
+    def resolve_in(self: S, run: Run) -> S:  # noqa: D102
+        declared = cast("PiecewiseLinear", self).milestones
+        pairs = [[run.events(f"milestones[{i}][0]", event, 0), value] for i, (event, value) in enumerate(declared)]
+        return self if pairs == declared else replace(self, milestones=pairs)  # type: ignore[call-arg]
+
+    def _durations(self) -> dict[str, Any]:
+        return {f"milestones[{i}][0]": event for i, (event, _) in enumerate(self.milestones)}
+
+    def _values(self, steps: Array) -> Array:
+        import numpy as np
+
+        events, values = zip(*self.milestones, strict=True)
+        interpolated: Array = np.interp(steps, events, values)
+        return interpolated
 
 
-def _event_indices(steps: npt.ArrayLike | range) -> npt.NDArray[np.float64]:
+def unresolved(name: str, value: Duration | None) -> str:
+    """What is wrong with a duration that still has its unit, or lasts to an end that is not known yet."""
+    return (
+        f"{name}={value!r} is no number of events until the run is known: attach the scheduler to an engine, "
+        "or call resolve(epoch_length=..., max_epochs=...) and use what it returns"
+    )
+
+
+def _event_indices(steps: npt.ArrayLike | range) -> Array:
     import numpy as np
 
     array = np.arange(steps.start, steps.stop, steps.step) if isinstance(steps, range) else np.asarray(steps)
@@ -278,7 +441,7 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _number(field: str, value: Any) -> float:
+def _number(field: str, value: Any, _: int = 0) -> float:
     value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{field}={value!r} is not a number: give a finite float")
@@ -287,7 +450,7 @@ def _number(field: str, value: Any) -> float:
     return float(value)
 
 
-def _flag(field: str, value: Any) -> bool:
+def _flag(field: str, value: Any, _: int = 0) -> bool:
     value = _plain(value)
     if not isinstance(value, bool):
         raise TypeError(f"{field}={value!r} must be true or false")
@@ -308,3 +471,11 @@ def _count(field: str, value: Any, least: int) -> int:
     if not isinstance(value, int) or not least <= value < MAX_EVENTS:
         raise ValueError(f"{field}={value} must be a whole number of at least {least} (and below 2**53)")
     return value
+
+
+_CHECKS: Mapping[str, Callable[[str, Any, int], Any]] = {
+    "float": _number,
+    "bool": _flag,
+    "Duration": _duration,
+}
+_TIMED = ("Duration", "Duration | None")

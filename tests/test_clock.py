@@ -223,7 +223,7 @@ def test_what_comes_after_the_step_warns(sgd):
     [
         ("lr", {"end_value": -0.1, "endpoint": True}, r"^lr: lr is -0.1 at event 3: it must be finite and at least 0$"),
         ("momentum", {"end_value": 1.5, "start_value": 0.5, "cycle_mult": 1}, "momentum is 1 at event 2: .*below 1"),
-        ("lr", {"start_value_mult": 1e60, "cycle_mult": 1}, "lr is nan at event 24: it must be finite"),
+        ("lr", {"start_value_mult": 1e60, "cycle_mult": 1}, "lr is inf at event 24: it must be finite"),
     ],
 )
 def test_the_whole_run_is_checked_before_the_first_iteration(sgd, name, fields, message):

@@ -6,8 +6,6 @@ import pytest
 from conftest import Run
 from omegaconf import OmegaConf
 
-from cosched.config import SCHEMAS
-
 APP = """
 import sys
 import hydra
@@ -72,12 +70,3 @@ def test_several_schedulers_have_names(app):
 def test_importing_us_imports_nothing_heavy(tmp_path):
     code = "import sys, cosched, cosched.config; print({'torch', 'ignite', 'matplotlib', 'numpy'} & sys.modules.keys())"
     assert Run(sys.executable, "-c", code, cwd=tmp_path).check().out == "set()\n"
-
-
-@pytest.mark.parametrize("name", SCHEMAS)
-def test_a_schema_survives_yaml_as_a_schedule(name):
-    fields = {"start_value": 1.0, "end_value": 0.25, "cycle_size": 4, "event": "EPOCH_STARTED"}
-    config = OmegaConf.merge(OmegaConf.structured(SCHEMAS[name]), fields)
-    again = OmegaConf.merge(OmegaConf.structured(SCHEMAS[name]), OmegaConf.create(OmegaConf.to_yaml(config)))
-    assert OmegaConf.to_object(again) == OmegaConf.to_object(config)
-    assert OmegaConf.to_object(again)(0) == 1.0

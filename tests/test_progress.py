@@ -34,7 +34,7 @@ def test_a_state_is_small_plain_data(sgd, tmp_path):
     assert torch.load(tmp_path / "state.pt", weights_only=True) == state
     assert state["schedule"] == {
         **{"type": "CosineAnnealing", "start_value_mult": 1.0, "end_value_mult": 1.0, "warmup_duration": "0ep"},
-        **{"num_cycles": None, "endpoint": False, **FIELDS},
+        **{"num_cycles": None, "endpoint": False, "amplitude_mult": 1.0, "amplitude_decay": 1.0, **FIELDS},
     }
 
 

@@ -13,7 +13,8 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 import cosched.train  # noqa: F401  # registers the resolver that the config uses
-from cosched import ConfigError, CosineAnnealing, LinearCyclical
+from cosched import ConfigError, CosineAnnealing, LinearCyclical, PolynomialAnnealing, SqrtAnnealing
+from cosched.config import SCHEMAS
 from cosched.digits import train
 
 JOB = Path(sys.executable).parent / "cosched-train"
@@ -128,6 +129,64 @@ def test_the_experiments_on_where_values_go(tmp_path):
     assert column(rows["ema"], "ema") == decay.values(range(180)).tolist()
 
 
+PRESETS = [path.stem for path in (ROOT / "cosched/conf/scheduler").glob("*.yaml") if path.stem not in SCHEMAS]
+
+
+def composed(*overrides):
+    with initialize_config_module("cosched.train_conf", version_base="1.3"):
+        return compose("config", ["trainer.progress_bar=false", *overrides])
+
+
+def test_there_is_a_preset_for_what_papers_propose():
+    cyclical = ["clr_exp_range", "clr_triangular", "clr_triangular2", "cosine_hold", "sgdr", "step"]
+    phases = ["linear_decay", "noam", "one_cycle", "one_cycle_momentum", "polynomial", "warmup_cosine", "wsd"]
+    assert sorted(PRESETS) == sorted(cyclical + phases)
+
+
+@pytest.mark.parametrize("event", ["ITERATION_STARTED", "EPOCH_STARTED"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_trains_in_any_run(tmp_path, preset, event):
+    epochs = 8 if event == "ITERATION_STARTED" else 6
+    accuracy = train(
+        composed(f"scheduler={preset}", f"trainer.max_epochs={epochs}", f"scheduler.event={event}"), tmp_path
+    )
+    assert accuracy > 0.9
+    name = "momentum" if "momentum" in preset else "lr"
+    values = column(history(tmp_path), name)
+    assert len(values) == 15 * epochs
+    assert len(set(values)) > 1
+
+
+def test_a_phase_is_overridden_deleted_and_added(tmp_path):
+    add = ["+cosched/phase@scheduler.phases.tail=constant", "scheduler.phases.tail.value=0.003"]
+    change = [
+        "scheduler.phases.decay.end_value=1e-4",
+        "scheduler.phases.decay.duration=20%",
+        "~scheduler.phases.warmup",
+    ]
+    train(composed("scheduler=wsd", "trainer.max_epochs=4", *change, *add), tmp_path)
+    stable, decay = [0.1] * 45, LinearCyclical(start_value=0.1, end_value=1e-4, cycle_size=12, monotonic=True)
+    expected = [*stable, *decay.values(range(12)), *[0.003] * 3]
+    assert column(history(tmp_path), "lr") == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_cool_down_is_a_choice(tmp_path):
+    for shape in ("cosine_annealing", "sqrt_annealing", "polynomial_annealing"):
+        train(
+            composed("scheduler=wsd", "trainer.max_epochs=2", f"cosched/phase@scheduler.phases.decay={shape}"), tmp_path
+        )
+        rates = column(history(tmp_path), "lr")
+        cool = CosineAnnealing if shape[0] == "c" else SqrtAnnealing if shape[0] == "s" else PolynomialAnnealing
+        assert rates[23:] == cool(start_value=0.1, end_value=0, cycle_size=7).values(range(7)).tolist()
+
+
+def test_a_bound_may_be_another_schedules(tmp_path):
+    named = ["~scheduler", "+scheduler@scheduler.lr=sgdr", "+scheduler@scheduler.beta=clr_triangular"]
+    bounds = ["scheduler.beta.param_name=momentum", "scheduler.beta.start_value=${..lr.start_value}"]
+    train(composed("trainer.max_epochs=1", *named, *bounds), tmp_path)
+    assert column(history(tmp_path), "beta")[0] == 0.05
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -142,8 +201,7 @@ def test_the_experiments_on_where_values_go(tmp_path):
     ],
 )
 def test_a_mistake_stops_the_run_before_it_begins(tmp_path, override, message):
-    with initialize_config_module("cosched.train_conf", version_base="1.3"):
-        config = compose("config", [*QUICK, override])
+    config = composed(*QUICK, override)
     with pytest.raises(ConfigError, match="^" + re.escape(message)):
         train(config, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -164,6 +222,14 @@ def test_a_mistake_stops_the_run_before_it_begins(tmp_path, override, message):
         ("scheduler.cycle_size=1ep scheduler.event=EPOCH_STARTED", ["lr: cycle_size='1ep' is 1 epochs where epoch_"]),
         ("scheduler.end_value=-1", ["lr: lr is -", "it must be finite and at least 0"]),
         ("scheduler.num_cycles=abc", ["scheduler.num_cycles=abc", "'abc' of type 'str' could not be converted to Int"]),
+        (
+            "scheduler=wsd scheduler.phases.decay.end_valu=1",
+            [
+                "full_key: scheduler.phases.decay.end_valu",
+                "scheduler.phases.decay.end_valu is no field of a scheduler: did",
+            ],
+        ),
+        ("scheduler=wsd +scheduler.phases.x.value=1", ["scheduler: phases.x={'value': 1} is no schedule: give it the"]),
         ("scheduler.cycle_size=1", ["scheduler: cycle_size=1 must be a whole number of at least 2"]),
     ],
 )

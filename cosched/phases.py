@@ -1,0 +1,220 @@
+"""Schedules made of others: one after another, or scaled and clipped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from cosched.durations import Duration, Run
+from cosched.schedules import S, Schedule, unresolved
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from cosched.schedules import Array, Bounds
+
+
+class Phase(Schedule):
+    """What `phase` adds to a shape, to make of it one of several phases or the inside of another schedule."""
+
+    duration: Duration | None
+
+
+_TYPES: dict[type[Any], type[Phase]] = {}
+
+
+def phase(shape: type[Schedule]) -> type[Phase]:
+    """The type of a phase that has the fields of ``shape``, and how long it lasts.
+
+    A cycle lasts as long as the phase, and there is one, unless its fields say otherwise.
+    """
+    if shape in _TYPES:
+        return _TYPES[shape]
+    name = f"{shape.__name__}Phase"
+    declared: list[tuple[str, Any, Any]] = [("duration", "Duration | None", field(default=None))]
+    if "cycle_size" in {f.name for f in fields(shape)}:
+        declared += [("cycle_size", "Duration | None", field(default=None)), ("num_cycles", "int | None", 1)]
+    declared.append(("_target_", "str", f"cosched.phases.{name}"))
+    made = make_dataclass(name, declared, bases=(shape, Phase), kw_only=True)
+    made.__module__ = __name__  # where its annotations are looked up
+    made.__doc__ = f"A `{shape.__name__}` that lasts for ``duration``."
+    globals()[name] = _TYPES[shape] = made  # by its name for pickle, and for _target_
+    return made
+
+
+def lasting(schedule: Schedule, duration: Duration | None) -> Phase:
+    """``schedule`` as a phase that lasts for ``duration``, None: to the end."""
+    values = {f.name: getattr(schedule, f.name) for f in fields(schedule)} | {"duration": duration}
+    return replace(schedule, **values) if isinstance(schedule, Phase) else phase(type(schedule))(**values)
+
+
+@dataclass(kw_only=True)
+class Phases(Schedule):
+    """Schedules one after another, each in its own time, which begins at 0 with the phase.
+
+    A phase lasts for its ``duration``, that of the last one may be left out: it goes on to the end of the run. After
+    a last phase that does end, the value that it has reached holds. A phase of 0 events is left out. Units count in the
+    whole run: ``50%`` is half of the run at any depth. A cycle without a size lasts as long as its phase.
+    """
+
+    phases: dict[str, Any]  # by name, in order; each has the fields of its shape and a duration
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.phases, Mapping) or not self.phases:
+            raise TypeError(f"phases={self.phases!r} must map names to schedules, at least one")
+        for name, one in self.phases.items():
+            if not isinstance(one, Schedule):
+                raise TypeError(
+                    f"phases.{name}={one!r} is no schedule: give it the fields of a shape, as with "
+                    f"+cosched/phase@scheduler.phases.{name}=constant"
+                )
+        self.phases = {name: one if isinstance(one, Phase) else lasting(one, None) for name, one in self.phases.items()}
+        for name in list(self.phases)[:-1]:
+            if self.phases[name].duration is None:
+                raise ValueError(f"phases.{name}.duration is missing: only the last phase may go on to the end")
+        super().__post_init__()
+
+    def resolve_in(self: S, run: Run) -> S:  # noqa: D102
+        resolved, first = {}, 0
+        whole = run.num_events if run.span is None else run.span
+        for name, one in cast("Phases", self).phases.items():
+            with _within(f"phases.{name}."):
+                length = None if one.duration is None else run.events("duration", one.duration, 0)
+                end = first + length if length is not None else whole
+                if length != 0:
+                    one = one.resolve_in(replace(run, span=None if end is None else max(end - first, 1)))
+                resolved[name] = one if length == one.duration else replace(one, duration=length)
+            first += length or 0
+        return self if resolved == self.phases else replace(self, phases=resolved)  # type: ignore[attr-defined,call-arg]
+
+    def _durations(self) -> dict[str, Any]:
+        return {}
+
+    def _check_resolved(self) -> None:
+        for name, one in self.phases.items():
+            with _within(f"phases.{name}."):
+                if isinstance(one.duration, str):
+                    raise ValueError(unresolved("duration", one.duration))
+                if one.duration != 0:
+                    one._check_resolved()
+
+    def _spans(self) -> Iterator[tuple[Schedule, int, float]]:
+        """Each phase of at least one event, the event at which it begins and the one at which it is over."""
+        first = 0
+        for one in self.phases.values():
+            stop = math.inf if one.duration is None else first + one.duration
+            if first < stop:
+                yield one, first, stop
+                first = int(stop) if stop < math.inf else first
+
+    def _values(self, steps: Array) -> Array:
+        import numpy as np
+
+        spans = list(self._spans())
+        if not spans:
+            raise ValueError("phases have no events at all: give one of them a duration above 0")
+        values = np.empty(steps.shape)
+        for i, (one, first, stop) in enumerate(spans):
+            chosen = (steps >= first) & (steps < stop)
+            if chosen.any():
+                values[chosen] = one._values(steps[chosen] - first)
+            if i == len(spans) - 1 and stop < math.inf:
+                values[steps >= stop] = one._reached(int(stop) - first)
+        return values
+
+    def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
+        """The events at which a phase begins, or a cycle in one; 0 is a start, no restart."""
+        import numpy as np
+
+        found = [np.empty(0, dtype=np.int64)]
+        for one, first, stop in self._spans():
+            within = int(min(num_events, stop)) - first
+            if within > 0:
+                found += [np.array([first] if first else [], dtype=np.int64), first + one.restarts(within)]
+        return np.concatenate(found)
+
+    def cycles(self, num_events: int) -> int:  # noqa: D102
+        spans = [(one, first, int(min(num_events, stop))) for one, first, stop in self._spans() if first < num_events]
+        return sum(one.cycles(stop - first) for one, first, stop in spans)
+
+    def _runs(self, num_events: int) -> bool:
+        one, first, stop = [span for span in self._spans() if span[1] < num_events][-1]
+        return stop > num_events and one._runs(num_events - first)
+
+    def cycle_bounds(self, events: range) -> Bounds:  # noqa: D102
+        begun: dict[int, int] = {}
+        ended: dict[int, int] = {}
+        before = 0
+        for one, first, stop in self._spans():
+            within = range(max(events.start, first) - first, int(max(first, min(events.stop, stop))) - first)
+            for mine, inner in zip((begun, ended), one.cycle_bounds(within), strict=True):
+                mine |= {first + event: before + number for event, number in inner.items()}
+            if stop == math.inf:
+                break
+            before += one.cycles(int(stop) - first)
+            if int(stop) - 1 in events and one._runs(int(stop) - first):
+                ended[int(stop) - 1] = before
+        return begun, ended
+
+
+@contextmanager
+def _within(path: str) -> Iterator[None]:
+    """Let errors about a field tell where it stands."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}{error}") from error
+
+
+@dataclass(kw_only=True)
+class Scaled(Schedule):
+    """Another schedule's values times a factor, then no less than one bound and no more than another."""
+
+    schedule: Any  # what is scaled; it has the fields of its shape
+    factor: float = 1.0
+    lower: float | None = None  # null: no bound
+    upper: float | None = None  # null: no bound
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.schedule, Schedule):
+            raise TypeError(
+                f"schedule={self.schedule!r} is no schedule: give it the fields of a shape, as with "
+                "+cosched/phase@scheduler.schedule=cosine_annealing"
+            )
+        self.schedule = self.schedule if isinstance(self.schedule, Phase) else lasting(self.schedule, None)
+        super().__post_init__()
+
+    def resolve_in(self: S, run: Run) -> S:  # noqa: D102
+        inner = cast("Scaled", self).schedule
+        with _within("schedule."):
+            resolved = inner.resolve_in(run)
+        return self if resolved == inner else replace(self, schedule=resolved)  # type: ignore[call-arg]
+
+    def _durations(self) -> dict[str, Any]:
+        return {}
+
+    def _check_resolved(self) -> None:
+        with _within("schedule."):
+            self.schedule._check_resolved()
+
+    def _values(self, steps: Array) -> Array:
+        import numpy as np
+
+        values: Array = self.schedule._values(steps) * self.factor
+        return values if self.lower is None and self.upper is None else np.clip(values, self.lower, self.upper)
+
+    def restarts(self, num_events: int) -> npt.NDArray[np.int64]:  # noqa: D102
+        return cast("npt.NDArray[np.int64]", self.schedule.restarts(num_events))
+
+    def cycles(self, num_events: int) -> int:  # noqa: D102
+        return cast("int", self.schedule.cycles(num_events))
+
+    def _runs(self, num_events: int) -> bool:
+        return cast("bool", self.schedule._runs(num_events))
+
+    def cycle_bounds(self, events: range) -> Bounds:  # noqa: D102
+        return cast("Bounds", self.schedule.cycle_bounds(events))
