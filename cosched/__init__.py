@@ -3,22 +3,11 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cosched.phases import Phases, Scaled, lasting
-from cosched.schedules import (
-    Constant,
-    CosineAnnealing,
-    ExponentialAnnealing,
-    InverseSqrt,
-    LinearCyclical,
-    PiecewiseLinear,
-    PolynomialAnnealing,
-    SqrtAnnealing,
-)
-
 if TYPE_CHECKING:
     from cosched.clock import CycleEvents
     from cosched.config import ConfigError
     from cosched.engine import attach
+    from cosched.phases import Phases, Scaled, lasting
     from cosched.schedulers import (
         ConstantScheduler,
         CosineAnnealingScheduler,
@@ -30,6 +19,16 @@ if TYPE_CHECKING:
         PolynomialAnnealingScheduler,
         ScaledScheduler,
         SqrtAnnealingScheduler,
+    )
+    from cosched.schedules import (
+        Constant,
+        CosineAnnealing,
+        ExponentialAnnealing,
+        InverseSqrt,
+        LinearCyclical,
+        PiecewiseLinear,
+        PolynomialAnnealing,
+        SqrtAnnealing,
     )
     from cosched.targets import EngineState
 
@@ -64,11 +63,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use (PEP 562) what needs torch and ignite: a plugin scan must not wait seconds for them."""
+    """Import on first use (PEP 562): a plugin scan must not wait for torch, nor an app without us for our schedules."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = {"ConfigError": "config", "CycleEvents": "clock", "EngineState": "targets", "attach": "engine"}
-    return getattr(import_module(f"cosched.{home.get(name, 'schedulers')}"), name)
+    home |= dict.fromkeys(("Phases", "Scaled", "lasting"), "phases")
+    return getattr(
+        import_module(f"cosched.{home.get(name, 'schedulers' if name.endswith('Scheduler') else 'schedules')}"), name
+    )
 
 
 def __dir__() -> list[str]:

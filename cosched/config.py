@@ -6,12 +6,11 @@ to look at a curve. Every Hydra app in the environment imports this module at st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, make_dataclass
 from enum import Enum
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
@@ -78,7 +77,8 @@ class ReportConfig:
     maximize: bool = True  # whether the greatest of the returned values is the best
 
 
-SHAPES: dict[str, type[Schedule]] = {
+OTHERS: dict[str, type[Any]] = {"preview": PreviewConfig, "report": ReportConfig}
+SHAPES: dict[str, type[Any]] = {
     "constant": Constant,
     "cosine_annealing": CosineAnnealing,
     "exponential_annealing": ExponentialAnnealing,
@@ -92,28 +92,43 @@ SHAPES: dict[str, type[Schedule]] = {
 }
 
 
-def bound(shape: type[Schedule]) -> type[Binding]:
+def bound(shape: type[Any]) -> type[Binding]:
     """The schema ``<shape>Config`` of the scheduler ``<shape>Scheduler``: the fields of both, each said elsewhere."""
+    name = f"{shape.__name__}Config"
+    known: type[Binding] | None = globals().get(name)
+    if known is not None and issubclass(known, shape):
+        return known
     target = ("_target_", "str", f"cosched.schedulers.{shape.__name__}Scheduler")
-    made = make_dataclass(f"{shape.__name__}Config", [target], bases=(Binding, shape), kw_only=True)
+    made = make_dataclass(name, [target], bases=(Binding, shape), kw_only=True)
     made.__module__, made.__doc__ = __name__, f"What configures a `{shape.__name__}Scheduler`."
+    globals()[name] = made  # by its name for pickle
     return made
 
 
-SCHEMAS = {name: bound(shape) for name, shape in SHAPES.items()}  # options of the group scheduler
-PHASES = {name: phase(shape) for name, shape in SHAPES.items()}  # of what stands inside another schedule
-globals().update({schema.__name__: schema for schema in SCHEMAS.values()})  # for pickle, and for typed configs
+def schema(group: str, name: str) -> type[Any] | None:
+    """The typed config that Hydra finds at ``group/name``, if there is one; the plugin asks, when a config does."""
+    if group == "cosched/schema" and name in OTHERS:
+        return OTHERS[name]
+    makers: dict[str, Callable[[type[Any]], type[Any]]] = {"cosched/schema": bound, "cosched/phase": phase}
+    return makers[group](SHAPES[name]) if group in makers and name in SHAPES else None
 
 
-def register() -> None:
-    """Store the schemas where the files in ``cosched/conf`` look for them.
+def schema_of(target: Any) -> type[Any] | None:
+    """The schema of what ``target`` names, if it is a scheduler or a phase of ours, wherever it is imported from."""
+    package, _, name = str(target).rpartition(".")
+    for option, shape in SHAPES.items() if package.partition(".")[0] == "cosched" else ():
+        for group, suffix in (("cosched/schema", "Scheduler"), ("cosched/phase", "Phase")):
+            if name == shape.__name__ + suffix:
+                return schema(group, option)
+    return None
 
-    Not in the groups themselves: Hydra would match them with an app's own files of the same names.
-    """
-    others = {"preview": PreviewConfig, "report": ReportConfig}
-    for group, schemas in {"cosched/schema": {**SCHEMAS, **others}, "cosched/phase": PHASES}.items():
-        for name, schema in schemas.items():
-            ConfigStore.instance().store(group=group, name=name, node=schema, provider="cosched")
+
+def __getattr__(name: str) -> Any:
+    """``CosineAnnealingConfig`` and so on are made when they are asked for (PEP 562): most runs need one of them."""
+    for shape in SHAPES.values():
+        if name == f"{shape.__name__}Config":
+            return bound(shape)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def typed(node: Any) -> Any:
@@ -125,15 +140,8 @@ def typed(node: Any) -> Any:
     if not isinstance(node, Mapping):
         return node
     children = {key: typed(child) for key, child in node.items()}
-    schema = schema_of(node.get("_target_"))
-    return children if schema is None else OmegaConf.merge(OmegaConf.structured(schema), children)
-
-
-def schema_of(target: Any) -> type[Schedule] | None:
-    """The schema of what ``target`` names, if it is a scheduler or a phase of ours, wherever it is imported from."""
-    package, _, name = str(target).rpartition(".")
-    known = {schema._target_.rpartition(".")[2]: schema for schema in (*SCHEMAS.values(), *PHASES.values())}  # type: ignore[attr-defined]
-    return known.get(name) if package.partition(".")[0] == "cosched" else None
+    known = schema_of(node.get("_target_"))
+    return children if known is None else OmegaConf.merge(OmegaConf.structured(known), children)
 
 
 def misspelt(overrides: Iterable[str]) -> list[str]:
@@ -141,8 +149,7 @@ def misspelt(overrides: Iterable[str]) -> list[str]:
 
     Hydra's own refusal of such an override advises ``+``, which would add the misspelt key.
     """
-    schemas = (*SCHEMAS.values(), *PHASES.values())
-    known = sorted({f.name for schema in schemas for f in fields(schema) if not f.name.startswith("_")})
+    known = sorted({"duration", *(f.name for shape in SHAPES.values() for f in fields(bound(shape)))} - {"_target_"})
     keys = [override.partition("=")[0].lstrip("+~").split(".") for override in overrides]
     return [
         f"{'.'.join(key)} is no field of a scheduler: {did_you_mean(key[-1], known)}"

@@ -24,32 +24,42 @@ class Phase(Schedule):
     duration: Duration | None
 
 
-_TYPES: dict[type[Any], type[Phase]] = {}
-
-
-def phase(shape: type[Schedule]) -> type[Phase]:
+def phase(shape: type[Any]) -> type[Phase]:
     """The type of a phase that has the fields of ``shape``, and how long it lasts.
 
     A cycle lasts as long as the phase, and there is one, unless its fields say otherwise.
     """
-    if shape in _TYPES:
-        return _TYPES[shape]
     name = f"{shape.__name__}Phase"
+    known: type[Phase] | None = globals().get(name)
+    if known is not None and issubclass(known, shape):
+        return known
     declared: list[tuple[str, Any, Any]] = [("duration", "Duration | None", field(default=None))]
     if "cycle_size" in {f.name for f in fields(shape)}:
         declared += [("cycle_size", "Duration | None", field(default=None)), ("num_cycles", "int | None", 1)]
-    declared.append(("_target_", "str", f"cosched.phases.{name}"))
+    declared.append(("_target_", "str", f"{__name__}.{name}"))
     made = make_dataclass(name, declared, bases=(shape, Phase), kw_only=True)
-    made.__module__ = __name__  # where its annotations are looked up
+    made.__module__ = __name__  # where its annotations are looked up, and pickle finds it
     made.__doc__ = f"A `{shape.__name__}` that lasts for ``duration``."
-    globals()[name] = _TYPES[shape] = made  # by its name for pickle, and for _target_
+    globals()[name] = made
     return made
+
+
+def __getattr__(name: str) -> Any:
+    """``CosineAnnealingPhase`` and so on are made when they are asked for (PEP 562)."""
+    if name.endswith("Phase"):
+        from cosched.config import SHAPES
+
+        for shape in SHAPES.values():
+            if name == f"{shape.__name__}Phase":
+                return phase(shape)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def lasting(schedule: Schedule, duration: Duration | None) -> Phase:
     """``schedule`` as a phase that lasts for ``duration``, None: to the end."""
     values = {f.name: getattr(schedule, f.name) for f in fields(schedule)} | {"duration": duration}
-    return replace(schedule, **values) if isinstance(schedule, Phase) else phase(type(schedule))(**values)
+    kind: type[Any] = type(schedule)
+    return replace(schedule, **values) if isinstance(schedule, Phase) else phase(kind)(**values)
 
 
 @dataclass(kw_only=True)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from cosched import Phases, lasting
-from cosched.config import PHASES, SCHEMAS, SHAPES, typed
+from cosched.config import SHAPES, bound, typed
 from cosched.durations import Event, Run
+from cosched.phases import phase
 from cosched.progress import from_plain, to_plain
 from cosched.schedules import Schedule
 
@@ -190,7 +191,7 @@ def test_copies_are_equal(data, shape):
 def test_it_goes_through_yaml_and_back(data, shape, event):
     schedule = data.draw(schedules(shape, durations=EVENTS | UNITS))
     fields = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(type(schedule)) if f.name[0] != "_"}
-    schema = next(schema for schema in SCHEMAS.values() if issubclass(schema, type(schedule)))
+    schema = bound(type(schedule))
     config = schema(**fields, event=event, param_name="momentum", relative=True)
     written = OmegaConf.to_yaml(OmegaConf.structured(config))
     assert OmegaConf.to_object(typed(OmegaConf.to_container(OmegaConf.create(written)))) == config
@@ -217,4 +218,4 @@ def test_a_phase_of_its_own_is_the_schedule_itself(data, shape):
     assert alone.values(range(200)).tolist() == schedule.values(range(200)).tolist()
     expected = [*schedule.values(range(13)), *schedule.values(range(40)), *schedule.values(range(147))]
     assert after.values(range(200)).tolist() == expected
-    assert {type(one) for one in after.phases.values()} <= set(PHASES.values())
+    assert {type(one) for one in after.phases.values()} == {phase(type(schedule))}

@@ -15,7 +15,7 @@ import cosched.train  # noqa: F401  # registers the resolver that the config use
 from cosched import ConfigError, CosineAnnealing
 from cosched.digits import last_checkpoint, train
 
-QUICK = ("trainer.progress_bar=false", "trainer.max_epochs=4", "model.channels=4")
+QUICK = ("trainer.progress_bar=false", "trainer.max_epochs=4", "model.channels=2")
 POINTS = 10  # kills for each event
 BY_EVENT = {
     "iterations": ("scheduler.cycle_size=20it", "scheduler.cycle_mult=1.5", "trainer.checkpoint_every=4"),
@@ -137,7 +137,7 @@ def test_the_last_good_checkpoint_is_found(stopped):
     ("overrides", "message"),
     [
         (["trainer.batch_size=48"], "epochs of 15 iterations, this one has 30: keep trainer.batch_size"),
-        (["model.channels=5"], "(?s)model: .*size mismatch"),
+        (["model.channels=3"], "(?s)model: .*size mismatch"),
         (["+scheduler@scheduler.beta=linear_cyclical", "~scheduler"], "scheduler"),
         (
             ["trainer.ema_momentum=0.1"],

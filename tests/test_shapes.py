@@ -21,7 +21,7 @@ from cosched import (
     SqrtAnnealing,
     lasting,
 )
-from cosched.config import PHASES
+from cosched.phases import phase
 
 S, N = 0.1, 300
 
@@ -227,7 +227,7 @@ def test_units_count_in_the_whole_run_at_any_depth():
 
 
 def test_a_cycle_without_a_size_lasts_as_long_as_its_phase():
-    decay = PHASES["cosine_annealing"]
+    decay = phase(CosineAnnealing)
     phases = {"hold": lasting(Constant(value=1), "20%"), "decay": decay(start_value=1, end_value=0)}
     resolved = Phases(phases=phases).resolve(epoch_length=10, max_epochs=10)
     assert resolved.phases["decay"].cycle_size == 80

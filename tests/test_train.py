@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 import cosched.train  # noqa: F401  # registers the resolver that the config uses
 from cosched import ConfigError, CosineAnnealing, LinearCyclical, PolynomialAnnealing, SqrtAnnealing
-from cosched.config import SCHEMAS
+from cosched.config import SHAPES
 from cosched.digits import train
 
 JOB = Path(sys.executable).parent / "cosched-train"
@@ -129,7 +129,7 @@ def test_the_experiments_on_where_values_go(tmp_path):
     assert column(rows["ema"], "ema") == decay.values(range(180)).tolist()
 
 
-PRESETS = [path.stem for path in (ROOT / "cosched/conf/scheduler").glob("*.yaml") if path.stem not in SCHEMAS]
+PRESETS = [path.stem for path in (ROOT / "cosched/conf/scheduler").glob("*.yaml") if path.stem not in SHAPES]
 
 
 def composed(*overrides):
