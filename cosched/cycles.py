@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cosched.durations import MAX_EVENTS
 
@@ -21,6 +21,7 @@ class Cycles:
 
     def __init__(self, size: int, warmup: int, mult: float, limit: int | None) -> None:
         self._rows = [(0, size, warmup)]  # first event, annealing events, warm-up events
+        self._columns: npt.NDArray[np.float64] | None = None
         self._mult = mult
         self._count: float = math.inf if limit is None else limit  # cycles in all
         self._repeats = False
@@ -47,7 +48,9 @@ class Cycles:
         # Twice, so that walking along the events extends rarely.
         while self._rows[-1][0] + self._rows[-1][1] <= 2 * last and self._grow():
             pass
-        return np.array(self._rows, dtype=np.float64).T
+        if self._columns is None or self._columns.shape[1] < len(self._rows):
+            self._columns = np.array(self._rows, dtype=np.float64).T
+        return self._columns
 
     def nth(self, cycle: int) -> tuple[int, int, int] | None:
         """The first event, the annealing events and the warm-up events of a cycle (the first is 0), if there is one."""
@@ -58,19 +61,28 @@ class Cycles:
         first, size, warmup = self._rows[min(cycle, len(self._rows) - 1)]
         return first + max(0, cycle - len(self._rows) + 1) * (size + warmup), size, warmup
 
-    def locate(self, steps: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
-        """For each event: its cycle, its position there, the cycle's annealing events and its warm-up events."""
+    def locate(self, steps: npt.NDArray[np.float64]) -> tuple[Any, ...]:
+        """For each event: its cycle, its position there, the cycle's annealing events and its warm-up events.
+
+        All but the position are arrays of one where they are the same for all events, as for most runs of events: half
+        of the time goes into looking them up.
+        """
         import numpy as np
 
-        first, size, warmup = self._table(steps.max(initial=0.0))
-        row = np.searchsorted(first, steps, side="right") - 1
-        size, warmup, position = size[row], warmup[row], steps - first[row]
-        # The quotient of integers below 2**53 never rounds up to the next whole number, so its floor is exact.
-        repeats = np.floor(position / (size + warmup))
-        cycle = row + repeats
-        position -= repeats * (size + warmup)
-        if math.isfinite(self._count):
-            last = self._count - 1
+        low, high = (steps.min(), steps.max()) if steps.size else (0.0, 0.0)
+        first, size, warmup = self._table(high)
+        row = np.searchsorted(first, (low, high), side="right") - 1
+        # One row as an array of one: NumPy's powers of scalars may differ in the last bit from those of arrays.
+        row = row[1:] if row[0] == row[1] else np.searchsorted(first, steps, side="right") - 1
+        first, size, warmup, cycle = first[row], size[row], warmup[row], row
+        position = steps - first
+        if high >= sum(self._rows[-1]):  # only the last row stands for more than one cycle
+            # The quotient of integers below 2**53 never rounds up to the next whole number, so its floor is exact.
+            repeats = np.floor(position / (size + warmup))
+            cycle = row + repeats
+            position -= repeats * (size + warmup)
+        last = self._count - 1
+        if np.max(cycle, initial=0) >= last:
             position = np.where(cycle < last, position, np.where(cycle > last, size, np.minimum(position, size)))
             cycle = np.minimum(cycle, last)
         return cycle, position, size, warmup

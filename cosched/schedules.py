@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound="Schedule")
 
+CHUNK = 2**13  # events evaluated at once, so that what lies between stays in the processor's cache
+
 
 @dataclass(kw_only=True)
 class Schedule:
@@ -74,8 +76,15 @@ class Schedule:
 
         indices = _event_indices(steps)
         self._check_resolved()
+        flat = indices if isinstance(indices, range) else indices.ravel()
+        values = np.empty(len(flat))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return self._values(indices.ravel()).reshape(indices.shape)
+            for i in range(0, len(flat), CHUNK):
+                part = flat[i : i + CHUNK]
+                if isinstance(part, range):
+                    part = np.arange(part.start, part.stop, part.step)
+                values[i : i + CHUNK] = self._values(part.astype(np.float64))
+        return values if isinstance(indices, range) else values.reshape(indices.shape)
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
         """The event indices below ``num_events`` at which a new cycle begins, ascending; 0 is a start, no restart."""
@@ -241,7 +250,7 @@ class CyclicalSchedule(Schedule):
         import numpy as np
 
         steps = np.arange(events.start, events.stop, dtype=np.float64)
-        cycle, position, size, _ = self._cycles.locate(steps)
+        cycle, position, size, _ = np.broadcast_arrays(*self._cycles.locate(steps))
 
         def numbers(chosen: npt.NDArray[np.bool_]) -> dict[int, int]:
             return dict(zip(steps[chosen].astype(int).tolist(), (cycle[chosen] + 1).astype(int).tolist(), strict=True))
@@ -252,7 +261,7 @@ class CyclicalSchedule(Schedule):
         import numpy as np
 
         _, position, size, _ = self._cycles.locate(np.array([num_events - 1.0]))
-        return bool(position[0] < size[0] - 1)
+        return bool((position < size - 1).all())
 
     def nth_cycle(self, cycle: int) -> tuple[int, int, int] | None:
         """The first event, annealing events and warm-up events of a cycle (the first is 0), if there is one."""
@@ -267,8 +276,11 @@ class CyclicalSchedule(Schedule):
         import numpy as np
 
         remaining = self._remaining(x)
+        values = remaining * (start - end)
+        values += end
         # end + (start - end) can miss start by rounding; a cycle that begins, begins exactly there.
-        return np.where(remaining == 1.0, start, end + (start - end) * remaining)
+        np.copyto(values, start, where=remaining == 1.0)
+        return values
 
     def _remaining(self, x: Array) -> Array:
         """What part of the distance from start (1) to end value (0) remains at the fraction ``x`` of a cycle."""
@@ -285,7 +297,10 @@ class CosineAnnealing(CyclicalSchedule):
     def _remaining(self, x: Array) -> Array:
         import numpy as np
 
-        return (1.0 + np.cos(np.pi * x)) / 2.0
+        remaining = np.cos(np.pi * x)
+        remaining += 1.0
+        remaining *= 0.5
+        return remaining
 
 
 @dataclass(kw_only=True)
@@ -427,13 +442,13 @@ def unresolved(name: str, value: Duration | None) -> str:
     )
 
 
-def _event_indices(steps: npt.ArrayLike | range) -> Array:
+def _event_indices(steps: npt.ArrayLike | range) -> npt.NDArray[np.int64] | range:
     import numpy as np
 
-    array = np.arange(steps.start, steps.stop, steps.step) if isinstance(steps, range) else np.asarray(steps)
-    if array.size and (array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= MAX_EVENTS):
+    bounds = np.asarray((steps[0], steps[-1]) if isinstance(steps, range) and steps else steps)
+    if bounds.size and (bounds.dtype.kind not in "iu" or bounds.min() < 0 or bounds.max() >= MAX_EVENTS):
         raise ValueError(f"steps={steps!r} must be event indices: integers from 0 to 2**53 - 1")
-    return array.astype(np.float64)
+    return steps if isinstance(steps, range) else bounds
 
 
 def _plain(value: Any) -> Any:
