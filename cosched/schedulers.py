@@ -112,7 +112,7 @@ class BoundScheduler(ParamScheduler):
     @schedule.setter
     def schedule(self, schedule: Schedule) -> None:
         self._schedule = schedule
-        self._first, self._stop = 0, 0
+        self._first, self._stop, self._values = 0, 0, array("d")
 
     def __call__(self, engine: Engine | None, name: str | None = None) -> None:
         """Apply the value at ``event_index`` and move to the next; record it under ``name``, if histories are kept."""
@@ -168,17 +168,21 @@ class BoundScheduler(ParamScheduler):
         counts_iterations = follower.attribute == "iteration"
         write = self.target.write
 
-        # What `__call__` does, at the clock's index and without a call that can be spared: this runs in every event.
-        # It takes no argument, for to pass the engine ignite would resolve a weak reference to it each time.
+        values, first, stop = self._values, 0, 0
+
+        # What `__call__` does, at the clock's index and without a call or a look-up that can be spared: this runs in
+        # every event. It takes no argument, for to pass the engine ignite would resolve a weak reference each time.
         def apply() -> None:
+            nonlocal values, first, stop
             state = engine.state
             index = (state.iteration if counts_iterations else state.epoch) - 1
-            first = self._first
-            value = self._values[index - first] if first <= index < self._stop else self._evaluate(index)
-            write(value)
+            if values is not self._values or not first <= index < stop:
+                self._evaluate(index)
+                values, first, stop = self._values, self._first, self._stop
+            write(values[index - first])
             self.event_index = index + 1
             if self._save_history:
-                self._record(engine, name, value)
+                self._record(engine, name, values[index - first])
 
         engine.add_event_handler(event, apply)
 
