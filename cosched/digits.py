@@ -25,7 +25,8 @@ from omegaconf import DictConfig, OmegaConf
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, TensorDataset
+from torch.utils.data.distributed import DistributedSampler
 
 from cosched.clock import CycleEvents
 from cosched.config import ConfigError, Mismatch
@@ -103,13 +104,16 @@ def train(cfg: DictConfig, folder: Path) -> float:
     manual_seed(cfg.trainer.seed)
     device = torch.device(cfg.trainer.device if cfg.trainer.device != "auto" else idist.device())
     train_set, val_set = build(cfg, "data")()
-    batches = ReproducibleBatchSampler(BatchSampler(RandomSampler(train_set), cfg.trainer.batch_size, drop_last=False))
+    ranks, rank = idist.get_world_size(), idist.get_rank()
+    sampler: DistributedSampler[Any] = DistributedSampler(train_set, ranks, rank, seed=cfg.trainer.seed)
+    batches = ReproducibleBatchSampler(BatchSampler(sampler, cfg.trainer.batch_size // ranks, drop_last=False))
     train_loader = DataLoader(train_set, batch_sampler=batches)
     val_loader = DataLoader(val_set, 1024)
     model = build(cfg, "model")().to(device)
     optimizer = build(cfg, "optimizer")(param_groups(model, cfg))
 
-    trainer = create_supervised_trainer(model, optimizer, nn.functional.cross_entropy, device)
+    parallel = idist.auto_model(model) if ranks > 1 else model
+    trainer = create_supervised_trainer(parallel, optimizer, nn.functional.cross_entropy, device)
     state = {"trainer": trainer, "model": model, "optimizer": optimizer}
     evaluated = model
     if cfg.trainer.ema_momentum is not None:
@@ -126,6 +130,7 @@ def train(cfg: DictConfig, folder: Path) -> float:
     def seed(trainer: Engine) -> None:
         # Anew in each epoch, so that one does not depend on whether those before it ran in this process.
         manual_seed(cfg.trainer.seed + trainer.state.epoch)
+        sampler.set_epoch(trainer.state.epoch)
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def evaluate(trainer: Engine) -> None:
@@ -136,13 +141,14 @@ def train(cfg: DictConfig, folder: Path) -> float:
         earlier = resume(Path(cfg.resume_from), state, schedulers)
         check_length(trainer, len(train_loader))
         batches.start_iteration = trainer.state.iteration % len(train_loader)
-    if cfg.trainer.progress_bar:
+    idist.barrier()  # the files of the run that is continued are read: one rank may now write its own
+    if cfg.trainer.progress_bar and rank == 0:
         bar = ProgressBar(desc="epochs", bar_format=None)
         bar.attach(trainer, "all", event_name=Events.EPOCH_COMPLETED, closing_event_name=Events.COMPLETED)
 
     started = time.perf_counter()
     # By lines, so that a run that is killed leaves a row for each iteration up to its last checkpoint.
-    with (folder / "history.csv").open("w", newline="", buffering=1) as file:
+    with open(folder / "history.csv" if rank == 0 else os.devnull, "w", newline="", buffering=1) as file:  # noqa: PTH123
         applied = record(trainer, schedulers, file, earlier)
         save_checkpoints(cfg, trainer, state, folder, len(train_loader))  # after the row of the same iteration
         if trainer.state.iteration < cfg.trainer.max_epochs * len(train_loader):
@@ -151,6 +157,9 @@ def train(cfg: DictConfig, folder: Path) -> float:
             log.warning("%s has done its %s epochs: only evaluating", cfg.resume_from, cfg.trainer.max_epochs)
             evaluate(trainer)
     seconds = time.perf_counter() - started
+
+    if rank:
+        return float(trainer.state.metrics["val_accuracy"])
 
     metrics: dict[str, Any] = {
         **trainer.state.metrics,

@@ -7,7 +7,6 @@ import json
 import logging
 import math
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -48,11 +47,11 @@ class ScheduleReport(Callback):
 
     def __init__(self, epochs: int, epoch_length: int, maximize: bool) -> None:
         self.length, self.maximize = (epochs, epoch_length), maximize
-        self.started = 0.0
+        self.earlier: dict[Path, int] = {}  # when they were written
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remember when: a folder may hold the files of an earlier sweep."""
-        self.started = time.time()
+        """Remember the files of an earlier sweep in the folder; not the time: nodes of a cluster have other clocks."""
+        self.earlier = {file: file.stat().st_mtime_ns for file in Path(str(config.hydra.sweep.dir)).rglob(JOB_FILE)}
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Save ``schedule.png`` and ``schedule.json`` in the job's folder."""
@@ -89,7 +88,8 @@ class ScheduleReport(Callback):
             state |= {"status": "failed", "error": f"{type(value).__name__}: {value}".splitlines()[0]}
             if config.hydra.mode is RunMode.MULTIRUN:
                 log.error("job %s failed", state["job"], exc_info=value)
-                job_return.status, job_return.return_value = JobStatus.COMPLETED, math.nan
+                # None: sweepers that optimise count what is no number as a failure, and go on; they choke on a NaN.
+                job_return.status, job_return.return_value = JobStatus.COMPLETED, None
         else:
             number = isinstance(value, Real) and not isinstance(value, bool)
             state |= {"status": "completed", "value": float(value) if number else None}
@@ -98,7 +98,7 @@ class ScheduleReport(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write ``sweep.csv`` and ``sweep.png``, print the ranked table; exit with status 1 if a job failed."""
         folder = Path(str(config.hydra.sweep.dir))
-        files = [file for file in folder.rglob(JOB_FILE) if file.stat().st_mtime >= self.started - 1]
+        files = [file for file in folder.rglob(JOB_FILE) if file.stat().st_mtime_ns != self.earlier.get(file)]
         results = sorted((_result(json.loads(file.read_text())) for file in files), key=lambda result: result.number)
         if not results:
             return

@@ -24,8 +24,11 @@ OmegaConf.register_new_resolver(
 @hydra.main(version_base="1.3", config_path="train_conf", config_name="config")
 def main(cfg: DictConfig) -> float:
     """Train as ``cfg`` says, write the results into Hydra's run folder and return the validation accuracy."""
-    from cosched.digits import train  # only now: what composes a config, or refuses to, need not wait for torch
-
+    # Only now: what composes a config, or refuses to, need not wait for torch.
+    if cfg.distributed.nproc_per_node is None:
+        from cosched.digits import train
+    else:
+        from cosched.ranks import train
     return train(cfg, Path(HydraConfig.get().runtime.output_dir))
 
 
