@@ -1,10 +1,6 @@
-"""Time per event above an engine without handlers, beside the peers: ``python -m benchmarks.overhead``.
-
-Interleaved runs; each figure is the median over the rounds.
-"""
+"""Time per event above an engine without handlers, beside the peers."""
 
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +10,15 @@ from ignite.handlers import param_scheduler as ignite
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 import cosched
+from benchmarks.tables import Row, seconds
 
 EVENTS, ROUNDS = {1: 10_000, 10: 10_000, 1000: 500}, 25
-FIELDS = {"param_name": "lr", "start_value": 0.1, "end_value": 0.001, "cycle_size": 1000, "cycle_mult": 2}
+FIELDS = {"param_name": "lr", "start_value": 0.1, "end_value": 0.001, "cycle_size": 1000}
+
+Bind = Callable[[Engine, Any, float], None]
 
 
-def floor(engine: Engine, optimizer: torch.optim.Optimizer) -> None:
+def floor(engine: Engine, optimizer: torch.optim.Optimizer, mult: float) -> None:
     """A bare loop that assigns a constant."""
 
     def assign(engine: Engine) -> None:
@@ -29,54 +28,58 @@ def floor(engine: Engine, optimizer: torch.optim.Optimizer) -> None:
     engine.add_event_handler(Events.ITERATION_STARTED, assign)
 
 
-def ours(engine: Engine, optimizer: torch.optim.Optimizer) -> None:
+def ours(engine: Engine, optimizer: torch.optim.Optimizer, mult: float) -> None:
     """Attached to the engine's clock."""
-    cosched.attach(engine, cosched.CosineAnnealingScheduler(optimizer, **FIELDS))
+    cosched.attach(engine, cosched.CosineAnnealingScheduler(optimizer, **FIELDS, cycle_mult=mult))
 
 
-def ours_counting(engine: Engine, optimizer: torch.optim.Optimizer) -> None:
+def ours_counting(engine: Engine, optimizer: torch.optim.Optimizer, mult: float) -> None:
     """Added as a handler, counting its own calls."""
-    engine.add_event_handler(Events.ITERATION_STARTED, cosched.CosineAnnealingScheduler(optimizer, **FIELDS))
-
-
-def ignites(engine: Engine, optimizer: torch.optim.Optimizer) -> None:
-    """Ignite's own CosineAnnealingScheduler."""
-    engine.add_event_handler(Events.ITERATION_STARTED, ignite.CosineAnnealingScheduler(optimizer, **FIELDS))
-
-
-def torchs(engine: Engine, optimizer: torch.optim.Optimizer) -> None:
-    """Torch's warm restarts through ignite's wrapper."""
-    scheduler = ignite.LRScheduler(CosineAnnealingWarmRestarts(optimizer, 1000, 2, 0.001))
+    scheduler = cosched.CosineAnnealingScheduler(optimizer, **FIELDS, cycle_mult=mult)
     engine.add_event_handler(Events.ITERATION_STARTED, scheduler)
 
 
-KINDS: dict[str, Callable[[Engine, Any], None]] = {
-    "empty": lambda engine, optimizer: None,
+def ignites(engine: Engine, optimizer: torch.optim.Optimizer, mult: float) -> None:
+    """Ignite's own CosineAnnealingScheduler."""
+    scheduler = ignite.CosineAnnealingScheduler(optimizer, **FIELDS, cycle_mult=mult)
+    engine.add_event_handler(Events.ITERATION_STARTED, scheduler)
+
+
+def torchs(engine: Engine, optimizer: torch.optim.Optimizer, mult: float) -> None:
+    """Torch's warm restarts through ignite's wrapper."""
+    scheduler = ignite.LRScheduler(CosineAnnealingWarmRestarts(optimizer, 1000, int(mult), 0.001))
+    engine.add_event_handler(Events.ITERATION_STARTED, scheduler)
+
+
+KINDS: dict[str, Bind] = {
+    "empty": lambda engine, optimizer, mult: None,
     "bare assignment": floor,
     "cosched": ours,
-    "cosched, added": ours_counting,
+    "cosched, counting its calls": ours_counting,
     "ignite": ignites,
-    "torch in ignite": torchs,
+    "torch through ignite": torchs,
 }
 
 
-def microseconds(kind: Callable[[Engine, Any], None], groups: int) -> float:
+def microseconds(kind: Bind, groups: int, mult: float) -> float:
     """One run's time per iteration."""
     optimizer = torch.optim.SGD([{"params": [torch.zeros(1)]} for _ in range(groups)], lr=0.1)
     engine = Engine(lambda engine, batch: None)
-    kind(engine, optimizer)
-    events = EVENTS[groups]
-    started = time.perf_counter()
-    engine.run(range(events))
-    return 1e6 * (time.perf_counter() - started) / events
+    kind(engine, optimizer, mult)
+    return 1e6 * seconds(lambda: engine.run(range(EVENTS[groups]))) / EVENTS[groups]
 
 
-for groups in EVENTS:
-    rounds = [{name: microseconds(kind, groups) for name, kind in KINDS.items()} for _ in range(ROUNDS)]
-    above = {name: statistics.median(r[name] - r["empty"] for r in rounds) for name in KINDS if name != "empty"}
-    print(f"{groups} group(s)")
-    for name, value in above.items():
-        print(
-            f"  {name:16} {value:8.2f} us, {value / above['ignite']:6.2f} x ignite, "
-            f"{value / above['bare assignment']:6.2f} x bare assignment"
-        )
+def measure() -> list[Row]:
+    """A row for each number of groups, multiplier and kind; medians over the rounds."""
+    rows = []
+    for groups in EVENTS:
+        for mult in (1.0, 1.5):
+            kinds = {name: kind for name, kind in KINDS.items() if kind is not torchs or mult == int(mult)}
+            rounds = [{name: microseconds(kind, groups, mult) for name, kind in kinds.items()} for _ in range(ROUNDS)]
+            above = {name: statistics.median(r[name] - r["empty"] for r in rounds) for name in kinds if name != "empty"}
+            for name, value in above.items():
+                to_ignite, to_floor = value / above["ignite"], value / above["bare assignment"]
+                target = {1: to_ignite <= 0.5, 1000: to_floor <= 1.25}.get(groups) if name == "cosched" else None
+                beside = f"{to_ignite:.2f} x ignite, {to_floor:.2f} x bare assignment"
+                rows.append(Row(f"{groups} groups, cycle_mult {mult:g}: {name}", value, "us", beside, target))
+    return rows

@@ -1,14 +1,11 @@
-"""What cosched costs every Hydra app at start: ``python -m benchmarks.startup`` in the repository's root.
+"""What cosched costs every Hydra app at start: ``--cfg job`` in two environments that differ in our wheel alone."""
 
-Interleaved runs of an app's ``--cfg job`` in two environments that differ in our wheel alone.
-"""
-
-import statistics
 import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
 
+from benchmarks.tables import Row, interleaved
 from tests.conftest import build_wheel, environment
 
 APP = """
@@ -20,21 +17,35 @@ def main(cfg):
 
 main()
 """
-RUNS = 60
+RUNS = 40
 
-with tempfile.TemporaryDirectory() as name:
-    folder = Path(name)
-    (folder / "app.py").write_text(APP)
-    pythons = {"without": environment(folder / "without"), "with": environment(folder / "with", build_wheel(folder))}
-    seconds: dict[str, list[float]] = {which: [] for which in pythons}
-    for run in range(RUNS + 2):
-        for which, python in pythons.items():
-            started = time.perf_counter()
+
+def measure() -> list[Row]:
+    """The start of an app that does not use us, and an import of us."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "app.py").write_text(APP)
+        pythons = {
+            "without": environment(folder / "without"),
+            "with": environment(folder / "with", build_wheel(folder)),
+        }
+
+        def start(python: Path) -> None:
             subprocess.run([python, "app.py", "--cfg", "job"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-            if run >= 2:  # the first ones compile
-                seconds[which].append(time.perf_counter() - started)
-    medians = {which: statistics.median(times) for which, times in seconds.items()}
-    for which, median in medians.items():
-        print(f"{which:8} cosched: {1000 * median:.0f} ms, median of {RUNS} interleaved runs")
-    added = medians["with"] - medians["without"]
-    print(f"added: {1000 * added:.1f} ms, {medians['with'] / medians['without']:.3f} times the start without")
+
+        for python in pythons.values():  # the first ones compile
+            start(python)
+        apps = interleaved({which: lambda p=python: start(p) for which, python in pythons.items()}, RUNS)
+    imports = {"nothing": "pass", "cosched": "import cosched", "CosineAnnealing": "from cosched import CosineAnnealing"}
+    times = interleaved(
+        {k: lambda c=code: subprocess.run([sys.executable, "-c", c]) for k, code in imports.items()}, 20
+    )
+    loaded = "import sys, cosched.config; sys.exit('torch' in sys.modules)"
+    no_torch = subprocess.run([sys.executable, "-c", loaded]).returncode == 0
+    added = 1000 * (apps["with"] - apps["without"])
+    return [
+        Row("start of a Hydra app without cosched", 1000 * apps["without"], "ms"),
+        Row("... with cosched installed", 1000 * apps["with"], "ms", f"{added:+.1f} ms", added < 15),
+        Row("import cosched", 1000 * (times["cosched"] - times["nothing"]), "ms", "no torch" * no_torch, no_torch),
+        Row("from cosched import CosineAnnealing", 1000 * (times["CosineAnnealing"] - times["nothing"]), "ms"),
+    ]

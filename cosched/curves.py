@@ -175,7 +175,8 @@ def out_of_domain(
     """
     low, high = DOMAINS.get(name or "", (-math.inf, math.inf))
     for scale in (1.0,) if scales is None else sorted({*scales}):
-        scaled = values * scale
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = values * scale
         wrong = ~np.isfinite(scaled) | (scaled < low) | ((scaled >= high) & (scales is not None))
         if wrong.any():
             i = int(wrong.argmax())

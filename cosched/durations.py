@@ -10,7 +10,7 @@ MAX_EVENTS = 2**53  # event counts up to here are exact in float64, so positions
 
 Duration = int | str  # events of the schedule's own event, or a number with a unit
 
-_FORM = re.compile(r"(-?[0-9]+)(?:\.([0-9]+))? ?(ep|it|%)")
+_FORM = re.compile(r"(-?[0-9]{1,400})(?:\.([0-9]{1,400}))? ?(ep|it|%)")
 _FORMS = "an integer counts events; units are '10ep' (epochs), '500it' (iterations) and '25%' (of the run)"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from hydra.errors import HydraException
@@ -16,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from cosched.clock import IgniteEvent, known_event
 from cosched.config import ConfigError
 from cosched.durations import Event
+from cosched.hints import did_you_mean
 from cosched.schedulers import BoundScheduler
 from cosched.targets import EngineState
 
@@ -89,7 +91,10 @@ def _instantiate(config: dict[str, Any], owners: tuple[Engine, Any], allowed: Se
         optimizer, config = EngineState(engine), {**config, "param_name": name.removeprefix(STATE)}
     if not hasattr(optimizer, "param_groups"):
         raise TypeError(f"{path} is a config: give attach the optimizer to bind it to, not {optimizer!r}")
-    scheduler = _made(config, optimizer, allowed, path)
+    try:
+        scheduler = _made(config, optimizer, allowed, path)
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deeply to be read") from error
     if not isinstance(scheduler, Scheduler):
         found = type(scheduler).__name__
         raise ConfigError(f"{path}: _target_={config['_target_']} gives a {found}, which is no scheduler")
@@ -112,10 +117,15 @@ def _made(node: Any, optimizer: Any, allowed: Sequence[str], path: str) -> Any:
     objects = {key: one for key, one in made.items() if key not in plain}
     try:
         build = factory(plain, allowed)
-        takes = inspect.signature(get_object(node["_target_"])).parameters.values()
+        found = get_object(node["_target_"])
+        for key in node if is_dataclass(found) else ():
+            names = [f.name for f in fields(found) if not f.name.startswith("_")]
+            if key not in names and not str(key).startswith("_"):
+                raise TypeError(f"{found.__name__} has no field {key!r}: {did_you_mean(str(key), names)}")
+        takes = inspect.signature(found).parameters.values()
         binds = any(one.name == "optimizer" or one.kind is one.VAR_KEYWORD for one in takes)
         return build(**objects, **({"optimizer": optimizer} if binds else {}))
-    except (HydraException, ArithmeticError, ImportError, TypeError, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, ArithmeticError, ImportError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 

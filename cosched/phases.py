@@ -197,6 +197,8 @@ class Scaled(Schedule):
             )
         self.schedule = self.schedule if isinstance(self.schedule, Phase) else lasting(self.schedule, None)
         super().__post_init__()
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError(f"lower={self.lower} is above upper={self.upper}: nothing is left between the bounds")
 
     def resolve_in(self: S, run: Run) -> S:  # noqa: D102
         inner = cast("Scaled", self).schedule

@@ -29,6 +29,7 @@ from cosched.schedules import (
     PolynomialAnnealing,
     Schedule,
     SqrtAnnealing,
+    flag,
 )
 from cosched.targets import Group, Target
 
@@ -45,6 +46,8 @@ class _ConstructorSignature:
 @cache
 def _signature(cls: type[BoundScheduler]) -> inspect.Signature:
     """``(optimizer, param_name, <6 fields>, save_history, param_group_index, *, <the rest>)`` from the dataclasses."""
+    if not hasattr(cls, "schedule_type"):
+        raise TypeError(f"{cls.__name__} has no schedule: use one of its subclasses, or declare their schedule_type")
     own = fields(cls.schedule_type)
     declared = {f.name: f for f in (*own, *fields(Binding))}
     positional = [*(f.name for f in own[:6]), "save_history", "param_group_index"]
@@ -92,6 +95,12 @@ class BoundScheduler(ParamScheduler):
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         given = bound.arguments
+        for name in ("save_history", "relative"):
+            given[name] = flag(name, given[name])
+        if not isinstance(given["param_name"], str):
+            raise TypeError(f"param_name={given['param_name']!r} must be the name of a number, as 'lr' or 'betas[0]'")
+        if not isinstance(given["param_group"], (str, type(None))):
+            raise TypeError(f"param_group={given['param_group']!r} must be a pattern of names, or None for every group")
         super().__init__(given["optimizer"], given["param_name"], given["save_history"], given["param_group_index"])
         self.declared = self.schedule_type(**{f.name: given[f.name] for f in fields(self.schedule_type)})
         self._schedule: Schedule = self.declared
@@ -147,7 +156,7 @@ class BoundScheduler(ParamScheduler):
                 f"{self.param_name} is {values[0]} at event {index}: a multiplier has overflowed; use multipliers "
                 "of at most 1, or limit num_cycles"
             )
-        self._first, self._values = index, values if math.isfinite(block.sum()) else values[:1]
+        self._first, self._values = index, values if math.isfinite(abs(block).max()) else values[:1]
         self._stop = index + len(self._values)
         return values[0]
 

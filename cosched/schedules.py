@@ -188,9 +188,10 @@ class CyclicalSchedule(Schedule):
         if self.num_cycles is not None:
             self.num_cycles = _count("num_cycles", self.num_cycles, 1)
         super().__post_init__()
-        if self.cycle_mult <= 0:
+        if not 0 < self.cycle_mult < MAX_EVENTS:  # a greater one could leave float64's range with the first cycle
             raise ValueError(
-                f"cycle_mult={self.cycle_mult} must be above 0: 1 keeps the length of every cycle, 2 doubles it"
+                f"cycle_mult={self.cycle_mult} must be above 0 (and below 2**53): 1 keeps the length of every "
+                "cycle, 2 doubles it"
             )
         size, warmup = self.cycle_size, self.warmup_duration
         if not isinstance(size, int) or self.cycle_mult == 1 or self.num_cycles == 1:
@@ -357,7 +358,7 @@ class ExponentialAnnealing(CyclicalSchedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.start_value * self.end_value <= 0:
+        if not (min(self.start_value, self.end_value) > 0 or max(self.start_value, self.end_value) < 0):
             raise ValueError(
                 f"end_value={self.end_value} cannot be reached from start_value={self.start_value} by factors: "
                 "give both the same sign, and neither 0"
@@ -460,12 +461,21 @@ def _number(field: str, value: Any, _: int = 0) -> float:
     value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{field}={value!r} is not a number: give a finite float")
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond float64's range
+        number = math.inf
+    if not math.isfinite(number):
         raise ValueError(f"{field}={value} is not finite: give a finite number")
-    return float(value)
+    return number
 
 
-def _flag(field: str, value: Any, _: int = 0) -> bool:
+def flag(field: str, value: Any, _: int = 0) -> bool:
+    """``value`` as a bool.
+
+    Raises:
+        TypeError: it is none; the message names the field.
+    """
     value = _plain(value)
     if not isinstance(value, bool):
         raise TypeError(f"{field}={value!r} must be true or false")
@@ -490,7 +500,7 @@ def _count(field: str, value: Any, least: int) -> int:
 
 _CHECKS: Mapping[str, Callable[[str, Any, int], Any]] = {
     "float": _number,
-    "bool": _flag,
+    "bool": flag,
     "Duration": _duration,
 }
 _TIMED = ("Duration", "Duration | None")

@@ -266,6 +266,7 @@ def test_scaled_and_clipped():
         (lambda: Phases(phases={"a": 3}), TypeError, "phases.a=3 is no schedule: .*phase@scheduler.phases.a=constant"),
         (lambda: then((Constant(value=1), None), (Constant(value=1), 3)), ValueError, "phases.p0.duration is missing"),
         (lambda: lasting(Constant(value=1), "3e"), ValueError, "duration='3e' is no duration"),
+        (lambda: Scaled(schedule=Constant(value=1), lower=2, upper=1), ValueError, r"lower=2\.0 is above upper=1\.0"),
         (lambda: Scaled(schedule=3), TypeError, "schedule=3 is no schedule"),
         (lambda: Scaled(schedule=Constant(value=1), lower="a"), TypeError, "lower='a' is not a number"),
         (
@@ -362,6 +363,13 @@ def test_an_error_inside_tells_where():
     }
     with pytest.raises(cosched.ConfigError, match=r"^scheduler\.warm\.phases\.a: value=nan is not finite"):
         cosched.attach(Engine(lambda *_: None), {"warm": config}, optimizer())
+
+
+def test_a_misspelt_field_inside_is_named():
+    inner = {"_target_": "cosched.phases.ConstantPhase", "valu": 1.0}
+    config = {"_target_": "cosched.PhasesScheduler", "phases": {"a": inner}}
+    with pytest.raises(cosched.ConfigError, match=r"^scheduler\.phases\.a: ConstantPhase has no field 'valu': did you"):
+        cosched.attach(Engine(lambda *_: None), config, optimizer())
 
 
 def test_torchs_lambda_lr_takes_a_schedule(tmp_path):
