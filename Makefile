@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-next lint
+.PHONY: train test test-next test-more bench lint
 
 train: $(VENV)/ready
 	$(BIN)/cosched-train $(ARGS)
@@ -16,6 +16,15 @@ test-next: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/next \
 		hydra-core==1.4.0rc3 omegaconf==2.4.1rc1
 	PYTHONPATH=$(abspath $(VENV)/next) $(BIN)/pytest tests/test_engine.py tests/test_plugin.py tests/test_preview.py
+
+# Training on several processes, a million events, sweeps under other launchers and sweepers, which this installs.
+test-more: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sweeps]'
+	$(BIN)/pytest -m 'sweeps or slow' $(ARGS)
+
+# Every figure beside its peers, into benchmarks/RESULTS.md.
+bench: $(VENV)/ready
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

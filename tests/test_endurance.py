@@ -49,6 +49,7 @@ LONG = {
 }
 
 
+@pytest.mark.slow
 def test_a_million_events_neither_drift_nor_fill_the_memory(sgd):
     # Made without an engine, so nothing that the run does can be in them.
     pure = {name: one.resolve(epoch_length=LENGTH, max_epochs=1) for name, one in LONG.items()}

@@ -19,7 +19,7 @@ from test_train import JOB, column, history
 import cosched.train  # noqa: F401  # registers the resolver that the config uses
 from cosched import CosineAnnealing
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.slow
 TWO = ("distributed.nproc_per_node=2", "trainer.progress_bar=false")
 CURVE = CosineAnnealing(start_value=0.1, end_value=0.001, cycle_size=15, cycle_mult=2)
 

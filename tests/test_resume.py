@@ -15,7 +15,7 @@ import cosched.train  # noqa: F401  # registers the resolver that the config use
 from cosched import ConfigError, CosineAnnealing
 from cosched.digits import last_checkpoint, train
 
-QUICK = ("trainer.progress_bar=false", "trainer.max_epochs=4", "model.channels=2")
+QUICK = ("trainer.progress_bar=false", "trainer.max_epochs=3", "model.channels=2")
 POINTS = 10  # kills for each event
 BY_EVENT = {
     "iterations": ("scheduler.cycle_size=20it", "scheduler.cycle_mult=1.5", "trainer.checkpoint_every=4"),
@@ -57,7 +57,7 @@ def lines(folder):
 
 def result(folder):
     """All that a run leaves which must not depend on whether it was killed."""
-    checkpoint = torch.load(folder / "checkpoint_60.pt", weights_only=True)
+    checkpoint = torch.load(folder / "checkpoint_45.pt", weights_only=True)
     return history(folder), {name: weights.tolist() for name, weights in checkpoint["model"].items()}
 
 
@@ -66,13 +66,13 @@ def test_a_killed_run_is_continued_bit_by_bit(tmp_path, event):
     overrides = BY_EVENT[event]
     start(tmp_path / "whole", *overrides).join()
     expected = result(tmp_path / "whole")
-    assert len(expected[0]) == 60
+    assert len(expected[0]) == 45
     rng = random.Random(event)
     killed = 0
     while killed < POINTS:
         folder = tmp_path / f"killed_{killed}"
         process = start(folder, *overrides)
-        after = rng.randrange(56)
+        after = rng.randrange(42)
         while process.is_alive() and lines(folder) <= after:
             time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.01))
@@ -94,7 +94,7 @@ def stopped(tmp_path):
 
 
 def curve(cycle_mult):
-    return CosineAnnealing(start_value=0.1, end_value=0.001, cycle_size=15, cycle_mult=cycle_mult).values(range(60))
+    return CosineAnnealing(start_value=0.1, end_value=0.001, cycle_size=15, cycle_mult=cycle_mult).values(range(45))
 
 
 def test_a_changed_schedule_stops_it(stopped, tmp_path):
@@ -113,12 +113,12 @@ def test_or_goes_on_as_chosen(stopped, tmp_path, policy, mult):
 
 
 def test_a_longer_run_and_one_that_is_done(stopped, capsys):
-    job(stopped, f"resume_from={stopped}", "trainer.max_epochs=4")
+    job(stopped, f"resume_from={stopped}", "trainer.max_epochs=3")
     whole = rates(stopped)
     assert whole == curve(2).tolist()
     accuracy = job(stopped, f"resume_from={stopped}")
     assert rates(stopped) == whole, "nothing is lost, nothing is trained again"
-    assert f"validation accuracy {accuracy:.4f} after 4 epochs" in capsys.readouterr().out
+    assert f"validation accuracy {accuracy:.4f} after 3 epochs" in capsys.readouterr().out
 
 
 def test_the_last_good_checkpoint_is_found(stopped):

