@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -54,6 +55,8 @@ def _rank(local_rank: int, cfg: DictConfig, folder: Path) -> None:
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123  # for as long as this process lives
     try:
         digits.train(cfg, folder)
+        gc.collect()  # the parallel model, which engine and handlers hold in a cycle, before the group that it talks in
+        idist.barrier()
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

@@ -26,9 +26,8 @@ CURVE = CosineAnnealing(start_value=0.1, end_value=0.001, cycle_size=15, cycle_m
 
 def compared(local_rank, folder):
     """Train as one of two ranks, and compare with the other what the optimizers hold in every iteration."""
-    from cosched import digits
+    from cosched import digits, ranks
 
-    torch.set_num_threads(1)
     original = digits.record
 
     def record(trainer, schedulers, file, earlier):
@@ -51,7 +50,7 @@ def compared(local_rank, folder):
     named = ["+scheduler@scheduler.lr=digits", "+scheduler@scheduler.momentum=one_cycle_momentum", "~scheduler"]
     with initialize_config_module("cosched.train_conf", version_base="1.3"):
         config = compose("config", [*TWO, *named, "trainer.max_epochs=3"])
-    digits.train(config, folder)
+    ranks._rank(local_rank, config, folder)
 
 
 def test_every_rank_has_the_same_values_in_every_iteration(tmp_path):
