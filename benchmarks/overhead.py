@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 import cosched
 from benchmarks.tables import Row, seconds
 
-EVENTS, ROUNDS = {1: 10_000, 10: 10_000, 1000: 500}, 25
+EVENTS, ROUNDS = {1: 50_000, 10: 50_000, 1000: 2000}, 15  # enough for the start of a run to vanish
 FIELDS = {"param_name": "lr", "start_value": 0.1, "end_value": 0.001, "cycle_size": 1000}
 
 Bind = Callable[[Engine, Any, float], None]
