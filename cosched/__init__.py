@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ScaledScheduler,
         SqrtAnnealingScheduler,
     )
-    from cosched.schedules import (
+    from cosched.shapes import (
         Constant,
         CosineAnnealing,
         ExponentialAnnealing,
@@ -69,7 +69,7 @@ def __getattr__(name: str) -> Any:
     home = {"ConfigError": "config", "CycleEvents": "clock", "EngineState": "targets", "attach": "engine"}
     home |= dict.fromkeys(("Phases", "Scaled", "lasting"), "phases")
     return getattr(
-        import_module(f"cosched.{home.get(name, 'schedulers' if name.endswith('Scheduler') else 'schedules')}"), name
+        import_module(f"cosched.{home.get(name, 'schedulers' if name.endswith('Scheduler') else 'shapes')}"), name
     )
 
 

@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 from cosched.durations import Event
 from cosched.hints import did_you_mean
 from cosched.phases import Phases, Scaled, phase
-from cosched.schedules import (
+from cosched.schedules import Schedule
+from cosched.shapes import (
     Constant,
     CosineAnnealing,
     ExponentialAnnealing,
@@ -25,7 +26,6 @@ from cosched.schedules import (
     LinearCyclical,
     PiecewiseLinear,
     PolynomialAnnealing,
-    Schedule,
     SqrtAnnealing,
 )
 

@@ -19,7 +19,8 @@ from cosched.config import Binding, ConfigError, Mismatch
 from cosched.durations import Event, Run
 from cosched.hints import did_you_mean
 from cosched.phases import Phases, Scaled
-from cosched.schedules import (
+from cosched.schedules import Schedule, flag
+from cosched.shapes import (
     Constant,
     CosineAnnealing,
     ExponentialAnnealing,
@@ -27,9 +28,7 @@ from cosched.schedules import (
     LinearCyclical,
     PiecewiseLinear,
     PolynomialAnnealing,
-    Schedule,
     SqrtAnnealing,
-    flag,
 )
 from cosched.targets import Group, Target
 

@@ -16,7 +16,6 @@ from cosched import ConfigError, CosineAnnealing
 from cosched.digits import last_checkpoint, train
 
 QUICK = ("trainer.progress_bar=false", "trainer.max_epochs=3", "model.channels=2")
-POINTS = 10  # kills for each event
 BY_EVENT = {
     "iterations": ("scheduler.cycle_size=20it", "scheduler.cycle_mult=1.5", "trainer.checkpoint_every=4"),
     "epochs": ("scheduler.cycle_size=2ep", "scheduler.event=EPOCH_STARTED", "trainer.checkpoint_every=7"),
@@ -61,15 +60,16 @@ def result(folder):
     return history(folder), {name: weights.tolist() for name, weights in checkpoint["model"].items()}
 
 
+@pytest.mark.parametrize("points", [2, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("event", BY_EVENT)
-def test_a_killed_run_is_continued_bit_by_bit(tmp_path, event):
+def test_a_killed_run_is_continued_bit_by_bit(tmp_path, event, points):
     overrides = BY_EVENT[event]
     start(tmp_path / "whole", *overrides).join()
     expected = result(tmp_path / "whole")
     assert len(expected[0]) == 45
-    rng = random.Random(event)
+    rng = random.Random(f"{event} {points}")
     killed = 0
-    while killed < POINTS:
+    while killed < points:
         folder = tmp_path / f"killed_{killed}"
         process = start(folder, *overrides)
         after = rng.randrange(42)
