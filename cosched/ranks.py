@@ -26,6 +26,8 @@ def train(cfg: DictConfig, folder: Path) -> float:
         ConfigError: a rank ended before the others, whatever the cause; those have been ended too.
     """
     count, backend = cfg.distributed.nproc_per_node, cfg.distributed.backend
+    if not isinstance(count, int) or count < 1:
+        raise ConfigError(f"distributed.nproc_per_node={count!r} must be a number of processes, or null for this one")
     if backend is None:
         backend = "nccl" if torch.cuda.device_count() >= count else "gloo"
     if cfg.trainer.batch_size % count:
@@ -48,9 +50,8 @@ def _rank(local_rank: int, cfg: DictConfig, folder: Path) -> None:
     from cosched import digits
 
     logging.disable(logging.INFO)
-    torch.set_num_threads(
-        max(1, (os.cpu_count() or 1) // cfg.distributed.nproc_per_node)
-    )  # else they hinder each other
+    # With all threads each, the ranks hinder each other.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // cfg.distributed.nproc_per_node))
     if local_rank:
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123  # for as long as this process lives
     try:

@@ -78,6 +78,7 @@ def test_two_ranks_train_as_one_does_and_one_writes(tmp_path):
 def test_mistakes_are_told_without_a_traceback(tmp_path):
     for override, message in (
         ("scheduler.cycle_size=1", "scheduler: cycle_size=1 must be a whole number of at least 2"),
+        ("distributed.nproc_per_node=0", "distributed.nproc_per_node=0 must be a number of processes, or null"),
         ("trainer.batch_size=95", "trainer.batch_size=95 cannot be shared by distributed.nproc_per_node=2"),
     ):
         run = Run(JOB, *TWO, override, cwd=tmp_path)
