@@ -7,10 +7,10 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 import ignite.distributed as idist
 import numpy as np
@@ -21,24 +21,30 @@ from ignite.handlers import Checkpoint, DiskSaver, EMAHandler
 from ignite.handlers.tqdm_logger import ProgressBar
 from ignite.metrics import Accuracy, Loss
 from ignite.utils import manual_seed
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.data import BatchSampler, DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
+from cosched.build import Allowed, build, resolved
 from cosched.clock import CycleEvents
 from cosched.config import ConfigError, Mismatch
 from cosched.durations import Event, Run
-from cosched.engine import attach, factory, leaves
+from cosched.engine import attach, leaves
 from cosched.plot import Curves, draw_applied
 from cosched.schedulers import BoundScheduler
 from cosched.targets import Group
 
 log = logging.getLogger(__name__)
 
-ALLOWED = ("cosched.digits.", "torch.nn.", "torch.optim.")  # what the config of this job may call
+ALLOWED = Allowed(
+    kinds=(nn.Module, Optimizer),
+    packages=("cosched.digits.", "torch.nn.", "torch.optim."),
+    names=("cosched.digits.digits", "cosched.digits.layerwise"),
+)
 
 
 def digits(val_fraction: float, seed: int) -> tuple[TensorDataset, TensorDataset]:
@@ -103,14 +109,14 @@ def train(cfg: DictConfig, folder: Path) -> float:
     """Train as ``cfg`` says, write the results into ``folder`` and return the validation accuracy."""
     manual_seed(cfg.trainer.seed)
     device = torch.device(cfg.trainer.device if cfg.trainer.device != "auto" else idist.device())
-    train_set, val_set = build(cfg, "data")()
+    train_set, val_set = built(cfg, "data")
     ranks, rank = idist.get_world_size(), idist.get_rank()
     sampler: DistributedSampler[Any] = DistributedSampler(train_set, ranks, rank, seed=cfg.trainer.seed)
     batches = ReproducibleBatchSampler(BatchSampler(sampler, cfg.trainer.batch_size // ranks, drop_last=False))
     train_loader = DataLoader(train_set, batch_sampler=batches)
     val_loader = DataLoader(val_set, 1024)
-    model = build(cfg, "model")().to(device)
-    optimizer = build(cfg, "optimizer")(param_groups(model, cfg))
+    model = built(cfg, "model").to(device)
+    optimizer = built(cfg, "optimizer", param_groups(model, cfg))
 
     parallel = idist.auto_model(model) if ranks > 1 else model
     trainer = create_supervised_trainer(parallel, optimizer, nn.functional.cross_entropy, device)
@@ -244,13 +250,9 @@ def check_length(trainer: Engine, epoch_length: int) -> None:
         )
 
 
-def build(cfg: DictConfig, key: str) -> Callable[..., Any]:
-    """What the ``_target_`` of the node ``key`` makes of the rest of it."""
-    node = OmegaConf.to_container(cfg[key], resolve=True, throw_on_missing=True)
-    try:
-        return factory(cast("dict[str, Any]", node), ALLOWED)
-    except ValueError as error:
-        raise ConfigError(f"{key}: {error}") from error
+def built(cfg: DictConfig, key: str, *args: Any) -> Any:
+    """What the ``_target_`` of the node ``key`` makes of ``args`` and the rest of it."""
+    return build(resolved(cfg[key], key), ALLOWED, key, *args)
 
 
 def by_name(bound: Any) -> dict[str, Any]:
@@ -268,7 +270,7 @@ def param_groups(model: nn.Module, cfg: DictConfig) -> Any:
     if declared is None:
         return model.parameters()
     if "_target_" in declared:
-        return build(cfg, "param_groups")(model)
+        return built(cfg, "param_groups", model)
     groups = [
         {"params": list(model.get_submodule(str(name)).parameters()), "name": name, **options}
         for name, options in declared.items()
