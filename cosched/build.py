@@ -82,7 +82,7 @@ def resolved(node: Any, path: str) -> Any:
     except OmegaConfBaseException as error:
         text = str(error).splitlines()[0]
         field = error.full_key or ""
-        raise ConfigError(f"{path}: {text if field in text else f'{field}: {text}'}") from error
+        raise ConfigError(f"{path}: {text if field.rpartition('.')[2] in text else f'{field}: {text}'}") from error
     refuse_interpolations(plain, path)
     return plain
 

@@ -190,7 +190,7 @@ def test_a_bound_may_be_another_schedules(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("+scheduler.cycle_mlt=2", "scheduler: CosineAnnealingScheduler has no argument 'cycle_mlt': did you mean"),
+        ("+scheduler.cycle_mlt=2", "scheduler: CosineAnnealingScheduler has no field 'cycle_mlt': did you mean"),
         ("scheduler.cycle_size=1", "scheduler: cycle_size=1 must be a whole number of at least 2"),
         ("scheduler.param_name=Ir", "scheduler: param_name='Ir' names no number to schedule: did you mean 'lr'?"),
         ("scheduler.cycle_mult=0", "scheduler: cycle_mult=0.0 must be above 0 (and below 2**53): 1 keeps the length"),
