@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.tables import Row, interleaved
-from tests.conftest import build_wheel, environment
+from tests.helpers import build_wheel, environment
 
 APP = """
 import hydra
@@ -40,7 +40,7 @@ def measure() -> list[Row]:
     times = interleaved(
         {k: lambda c=code: subprocess.run([sys.executable, "-c", c]) for k, code in imports.items()}, 20
     )
-    loaded = "import sys, cosched.config; sys.exit('torch' in sys.modules)"
+    loaded = "import sys, cosched.config.schemas; sys.exit('torch' in sys.modules)"
     no_torch = subprocess.run([sys.executable, "-c", loaded]).returncode == 0
     added = 1000 * (apps["with"] - apps["without"])
     return [

@@ -92,7 +92,7 @@ def previews() -> list[Row]:
 import re
 from pathlib import Path
 from cosched import CosineAnnealing
-from cosched.curves import sample
+from cosched.sweeps.curves import sample
 schedule = CosineAnnealing(**{FIELDS})
 sample(schedule, 10**8)
 print(int(re.search(r"VmHWM:\\s+([0-9]+) kB", Path("/proc/self/status").read_text())[1]) / 1024)

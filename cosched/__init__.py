@@ -1,77 +1,33 @@
-"""Parameter schedules for PyTorch experiments: declared in YAML, overridden and swept by Hydra, applied by ignite."""
+"""Parameter schedules for PyTorch experiments: declared in YAML, overridden and swept by Hydra, applied by ignite.
 
+The public names and their homes stand in ``__init__.pyi``, where type checkers look for them too.
+"""
+
+import ast
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from cosched.clock import CycleEvents
-    from cosched.config import ConfigError
-    from cosched.engine import attach
-    from cosched.phases import Phases, Scaled, lasting
-    from cosched.schedulers import (
-        ConstantScheduler,
-        CosineAnnealingScheduler,
-        ExponentialAnnealingScheduler,
-        InverseSqrtScheduler,
-        LinearCyclicalScheduler,
-        PhasesScheduler,
-        PiecewiseLinearScheduler,
-        PolynomialAnnealingScheduler,
-        ScaledScheduler,
-        SqrtAnnealingScheduler,
-    )
-    from cosched.shapes import (
-        Constant,
-        CosineAnnealing,
-        ExponentialAnnealing,
-        InverseSqrt,
-        LinearCyclical,
-        PiecewiseLinear,
-        PolynomialAnnealing,
-        SqrtAnnealing,
-    )
-    from cosched.targets import EngineState
+__version__ = "0.2.0"
 
-__version__ = "0.1.0"
-__all__ = [
-    "ConfigError",
-    "Constant",
-    "ConstantScheduler",
-    "CosineAnnealing",
-    "CosineAnnealingScheduler",
-    "CycleEvents",
-    "EngineState",
-    "ExponentialAnnealing",
-    "ExponentialAnnealingScheduler",
-    "InverseSqrt",
-    "InverseSqrtScheduler",
-    "LinearCyclical",
-    "LinearCyclicalScheduler",
-    "Phases",
-    "PhasesScheduler",
-    "PiecewiseLinear",
-    "PiecewiseLinearScheduler",
-    "PolynomialAnnealing",
-    "PolynomialAnnealingScheduler",
-    "Scaled",
-    "ScaledScheduler",
-    "SqrtAnnealing",
-    "SqrtAnnealingScheduler",
-    "attach",
-    "lasting",
-]
+
+@cache
+def _homes() -> dict[str, str]:
+    stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use (PEP 562): a plugin scan must not wait for torch, nor an app without us for our schedules."""
-    if name not in __all__:
+    if name == "__all__":
+        return sorted(_homes())
+    if name.startswith("_") or name not in _homes():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"ConfigError": "config", "CycleEvents": "clock", "EngineState": "targets", "attach": "engine"}
-    home |= dict.fromkeys(("Phases", "Scaled", "lasting"), "phases")
-    return getattr(
-        import_module(f"cosched.{home.get(name, 'schedulers' if name.endswith('Scheduler') else 'shapes')}"), name
-    )
+    found = globals()[name] = getattr(import_module(_homes()[name]), name)
+    return found
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*globals(), *_homes()]

@@ -23,7 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 import cosched
 from cosched import config as configs
 from cosched import phases as composed
-from cosched.config import SHAPES, bound
+from cosched.config.schemas import CONFIGS
+from cosched.schedules.registry import registered
+
+SHAPES = registered()
 
 pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult", "ignore:.*cycles shrink", "ignore:.*comes too late")
 
@@ -31,8 +34,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult", "ignore:.*cycles sh
 
 LENGTH = 10**6
 LONG = {
-    "lr": configs.CosineAnnealingConfig(start_value=0.1, end_value=0.001, cycle_size=100, cycle_mult=1.5),
-    "momentum": configs.LinearCyclicalConfig(
+    "lr": configs.CONFIGS.cosine_annealing(start_value=0.1, end_value=0.001, cycle_size=100, cycle_mult=1.5),
+    "momentum": configs.CONFIGS.linear_cyclical(
         start_value=0.95, end_value=0.85, cycle_size=777, param_name="momentum", amplitude_mult=0.999
     ),
     "weight_decay": configs.PhasesConfig(
@@ -411,7 +414,7 @@ class Damaged:
 def damaged(rng, shape, first):
     """A sound config of ``shape`` with the damage ``first``, and perhaps another; None: that one has no place in it."""
     binding = {"param_name": rng.choice(["lr", "momentum", "weight_decay"]), "relative": rng.random() < 0.2}
-    top = Node(bound(SHAPES[shape]), **fields_of(rng, shape), **(binding if rng.random() < 0.7 else {}))
+    top = Node(CONFIGS.of(SHAPES[shape]), **fields_of(rng, shape), **(binding if rng.random() < 0.7 else {}))
     made = Damaged(top, dict(top.fields), rng.choice([PLAIN, "merge", "override"]))
     original, verdicts = list(walk(top)), []
     for kind in [first, *rng.choices(list(DAMAGES), k=rng.random() < 0.4)]:

@@ -8,7 +8,7 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-GROUPS = ("cosched/schema", "cosched/phase")
+GROUPS = ("cosched/schema", "cosched/phase", "scheduler")
 
 
 class CoschedSearchPathPlugin(SearchPathPlugin):
@@ -23,7 +23,9 @@ class CoschedSearchPathPlugin(SearchPathPlugin):
 class SchemaSource(ConfigSource):
     """The typed configs of `cosched.config`, made when a config asks for one.
 
-    The config store would want all of them at the start of every app, and would match them with files of their names.
+    Each registered shape is there as a schema, as a phase, and as an option of the group ``scheduler``, whichever
+    package it is from. The config store would want all of them at the start of every app, and would match them with
+    files of their names.
     """
 
     @staticmethod
@@ -45,23 +47,24 @@ class SchemaSource(ConfigSource):
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """The groups in ``cosched``, or the schemas in one of them."""
-        from cosched.config import OTHERS, SHAPES
-
         path = config_path.rstrip("/")
-        if path not in GROUPS:
-            groups = [group.rpartition("/")[2] for group in GROUPS if path == "cosched"]
-            return [] if results_filter is ObjectType.CONFIG else groups
-        return (
-            []
-            if results_filter is ObjectType.GROUP
-            else [name for name in (*OTHERS, *SHAPES) if self._schema(f"{path}/{name}")]
-        )
+        if path == "cosched":
+            inside = [group.rpartition("/")[2] for group in GROUPS if group.startswith("cosched/")]
+            return [] if results_filter is ObjectType.CONFIG else inside
+        if path not in GROUPS or results_filter is ObjectType.GROUP:
+            return []
+        from cosched.config.schemas import options
+
+        return options(path)
 
     def load_config(self, config_path: str) -> ConfigResult:
         """The schema of that path as a config."""
-        schema = self._schema(config_path)
+        try:
+            schema = self._schema(config_path)
+        except ValueError as error:  # a shape of another package that cannot be loaded
+            raise ConfigLoadError(str(error)) from error
         if schema is None:
-            raise ConfigLoadError(f"{config_path} is none of the schemas of cosched")
+            raise ConfigLoadError(f"{config_path} is not one of the schemas of cosched")
         return ConfigResult(
             provider=self.provider, path=self.full_path(), config=OmegaConf.structured(schema), header={"package": None}
         )
@@ -70,6 +73,6 @@ class SchemaSource(ConfigSource):
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         if group not in GROUPS:
             return None
-        from cosched.config import schema
+        from cosched.config.schemas import schema
 
         return schema(group, name)

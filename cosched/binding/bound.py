@@ -1,0 +1,218 @@
+"""A schedule bound to a parameter: position, state and what is refused, whoever turns the clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from cosched.binding import checkpoint
+from cosched.binding.domains import check, shrinking
+from cosched.binding.target import Target
+from cosched.config.schemas import ConfigError, Mismatch
+from cosched.schedules.durations import Event, Run
+from cosched.schedules.fields import flag
+from cosched.schedules.schedule import BLOCK, Schedule, Window
+
+
+class Bound:
+    """A schedule that drives one number in one or all parameter groups of an optimizer.
+
+    Attributes:
+        declared: the schedule as it was given, its durations perhaps with units.
+        event_index: the event whose value is the next to be applied, from 0.
+        target: where the values go.
+        on_mismatch: what to do when a checkpoint has another schedule.
+    """
+
+    # What identifies the binding in a checkpoint, beside the schedule.
+    _binding = ("param_name", "param_group_index", "param_group", "relative", "event", "filtered")
+
+    def __init__(
+        self,
+        optimizer: Any,
+        schedule: Schedule,
+        param_name: str,
+        *,
+        param_group_index: int | None,
+        param_group: str | None,
+        relative: bool,
+        event: Any,
+        on_mismatch: Mismatch | str,
+    ) -> None:
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"schedule={schedule!r} must be a schedule, as cosched.CosineAnnealing(...)")
+        if not isinstance(param_name, str):
+            raise TypeError(f"param_name={param_name!r} must be the name of a number, as 'lr' or 'betas[0]'")
+        if not isinstance(param_group, (str, type(None))):
+            raise TypeError(f"param_group={param_group!r} must be a pattern of names, or None for every group")
+        self.declared = schedule
+        checkpoint.to_plain(schedule)  # a schedule that cannot be saved is refused now, and not hours later
+        self.param_name, self.param_group_index, self.param_group = param_name, param_group_index, param_group
+        self.relative = flag("relative", relative)
+        self.on_mismatch = _policy(on_mismatch)
+        self.event = event
+        self.event_index = 0
+        self._schedule = schedule
+        self._run: Run | None = None  # the run in which the schedule was resolved
+        self._loaded = False  # whether there is progress that no run has continued yet
+        self.target = Target(optimizer, param_name, param_group_index, param_group, self.relative)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The pure schedule, a function of the event index; its durations are in events once a run has begun."""
+        return self._schedule
+
+    @property
+    def filtered(self) -> bool:
+        """Whether only some of the events are followed."""
+        return getattr(self.event, "filter", None) is not None
+
+    def get_param(self) -> float:
+        """The value at ``event_index``: the next to be applied.
+
+        Raises:
+            OverflowError: it is not finite.
+        """
+        value = self._schedule(self.event_index)
+        if not math.isfinite(value):
+            raise self._overflow(value, self.event_index)
+        return value
+
+    def window(self, index: int) -> Window:
+        """Some events around ``index``: the first one, the one after the last, and all their values, which are finite.
+
+        Raises:
+            OverflowError: the value at ``index`` is not finite.
+        """
+        first = index - index % BLOCK
+        first, stop, values = self._schedule.window(first, BLOCK)
+        if math.isfinite(sum(values)) or all(map(math.isfinite, values)):
+            return first, stop, values
+        if not math.isfinite(values[index - first]):
+            raise self._overflow(values[index - first], index)
+        return index, index + 1, values[index - first : index - first + 1]
+
+    def _overflow(self, value: float, index: int) -> OverflowError:
+        return OverflowError(
+            f"{self.param_name} is {value} at event {index}: a multiplier has overflowed; use multipliers of at most "
+            "1, or limit num_cycles"
+        )
+
+    def begin(self, run: Run, anew: bool) -> list[str]:
+        """Resolve the schedule for a run that begins (``anew``) or continues, and check all of its values.
+
+        Returns what is odd about it, in words.
+
+        Raises:
+            ValueError: it cannot be resolved, differs from the one that the progress so far was made on, or has a value
+                that the parameter cannot take.
+        """
+        schedule = self.declared.resolve_in(run)
+        if anew and self._loaded and self.event_index and self.on_mismatch is not Mismatch.config:
+            raise ValueError(
+                f"a state of event {self.event_index} was loaded, but the run starts at 0: restore its clock too, an "
+                "engine by trainer.load_state_dict(...), for the clock is what the schedule follows"
+            )
+        if not anew and self._run is not None:
+            differing = checkpoint.differences(checkpoint.to_plain(self._schedule), checkpoint.to_plain(schedule))
+            if self._keeps_checkpoint(
+                differing, f"this run ({run}) has other durations than the one ({self._run}) before"
+            ):
+                schedule = self._schedule
+        check(schedule, run.num_events, self.target.domain, self.target.scales)
+        self._schedule, self._run, self._loaded = schedule, run, False
+        return shrinking(schedule, run.num_events)
+
+    def restore(self, index: int) -> None:
+        """Apply the value of the event before ``index``, which a run that is continued had last; go on at ``index``."""
+        self.event_index = index - 1
+        self.target.write(self.get_param())
+        self.event_index = index
+
+    def _keeps_checkpoint(self, differing: list[str], what: str) -> bool:
+        """Whether to go on with the checkpoint's schedule, where it is not the configured one.
+
+        Raises:
+            ConfigError: nobody has chosen.
+        """
+        if differing and self.on_mismatch is Mismatch.error:
+            raise ConfigError(
+                f"{what}: {'; '.join(differing)}. Choose: on_mismatch=config goes on with what is configured here, "
+                "on_mismatch=checkpoint with what was saved there"
+            )
+        return bool(differing) and self.on_mismatch is Mismatch.checkpoint
+
+    def _bound_to(self) -> dict[str, Any]:
+        values = {key: getattr(self, key) for key in self._binding}
+        return values | {"event": self.event.value}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The progress, and what it is the progress of, as plain data."""
+        return {
+            "event_index": self.event_index,
+            **self._bound_to(),
+            "schedule": checkpoint.to_plain(self.declared),
+            "run": None if self._run is None else asdict(self._run),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continue at the saved event index; nothing changes unless all of ``state_dict`` fits.
+
+        Where its schedule is another one, ``on_mismatch`` decides. The state of ignite's own cosine or linear cyclical
+        scheduler is taken too. A scheduler that follows a clock, as an engine's, needs that restored as well.
+
+        Raises:
+            TypeError: ``state_dict`` is not a mapping.
+            ValueError: a key is missing or wrong, or the state belongs to another parameter or schedule.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict should be a dictionary, but given {type(state_dict)}")
+        own = self.state_dict()
+        theirs = state_dict.keys() >= checkpoint.IGNITE_KEYS
+        if missing := (["event_index"] if theirs else own.keys()) - state_dict.keys():
+            raise ValueError(f"state_dict lacks {sorted(missing)}: it was not saved by a {type(self).__name__}")
+        if theirs:
+            self._load_ignite(state_dict)
+            return
+        index = checkpoint.index(state_dict["event_index"])
+        run = checkpoint.run_from_plain(state_dict["run"])
+        saved = checkpoint.from_plain(state_dict["schedule"])
+        if not isinstance(saved, Schedule):
+            raise ValueError(f"schedule={saved!r} in state_dict must hold the fields of a schedule")
+        resolved = saved if run is None else saved.resolve_in(run)
+        here = self._bound_to()
+        others = checkpoint.differences({key: state_dict[key] for key in here}, here)
+        differing = checkpoint.differences(checkpoint.to_plain(saved), own["schedule"])
+        keep = self._keeps_checkpoint(others + differing, "the checkpoint has another schedule")
+        if keep and others:
+            raise ConfigError(f"on_mismatch=checkpoint takes the schedule alone, but {'; '.join(others)}")
+        if keep:
+            self.declared = saved
+        if keep or not differing:
+            self._schedule, self._run = resolved, run
+        else:
+            self._schedule, self._run = self.declared, None
+        self.event_index, self._loaded = index, True
+
+    def _load_ignite(self, state_dict: Mapping[str, Any]) -> None:
+        index, differing = checkpoint.from_ignite(state_dict, self._schedule)
+        binding = ("param_name", "param_group_index")
+        differing += checkpoint.differences(
+            {key: state_dict.get(key) for key in binding}, {key: getattr(self, key) for key in binding}
+        )
+        if self._keeps_checkpoint(differing, "ignite's scheduler had another schedule"):
+            raise ConfigError(
+                f"{'; '.join(differing)}, and ignite does not save what it began with: construct the scheduler with "
+                "the numbers that ignite's was constructed with"
+            )
+        self.event_index, self._loaded = index, True
+
+
+def _policy(value: Any) -> Mismatch:
+    try:
+        return Mismatch(getattr(value, "value", value))
+    except ValueError:
+        choices = ", ".join(one.value for one in Mismatch)
+        raise ValueError(f"on_mismatch={value!r} must be one of {choices}") from None

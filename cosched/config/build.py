@@ -1,0 +1,139 @@
+"""From config nodes to objects: what a config may call, and the call. Values are resolved once, and never run."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cosched.config.schemas import ConfigError
+from cosched.schedules.spelling import did_you_mean
+
+HYDRAS = ("_target_", "_args_", "_convert_", "_partial_", "_recursive_")  # keys for `hydra.utils.instantiate`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """What the ``_target_`` of a config may name: a class of certain kinds in certain packages, or what is listed.
+
+    A package alone would not do: functions that import, write or bring their own permissions stand in most.
+
+    Attributes:
+        kinds: the classes whose subclasses may be made.
+        packages: where they may stand, each with a dot at its end: ``"torch.nn."``.
+        names: what may be called besides, whatever it is: ``"my_package.make"``, or all of ``"my_package."``.
+    """
+
+    kinds: tuple[type, ...]
+    packages: tuple[str, ...]
+    names: Sequence[str] = ()
+
+    def find(self, target: str) -> Callable[..., Any]:
+        """What ``target`` names; nothing outside the allowed packages is even imported.
+
+        Raises:
+            ValueError: it may not be called, or its name in an allowed package only leads outside.
+            ImportError: it does not exist.
+        """
+        if not _within(target, (*self.packages, *self.names)):
+            raise ValueError(self._refusal(target, target))
+        try:
+            found = pkgutil.resolve_name(target)
+        except Exception as error:  # on the way to a name anything may be looked up, and raise
+            raise ImportError(f"_target_={target} does not exist: {error}") from error
+        if isinstance(found, type) or inspect.isroutine(found):
+            home = f"{getattr(found, '__module__', '?')}.{getattr(found, '__qualname__', '?')}"
+        else:
+            home = f"an object of {type(found).__name__}"
+        if target in self.names or (_within(target, self.names) and _within(home, self.names)):
+            return found  # type: ignore[no-any-return]
+        if not (_within(home, self.packages) and isinstance(found, type) and issubclass(found, self.kinds)):
+            raise ValueError(self._refusal(target, home))
+        return found
+
+    def _refusal(self, target: str, home: str) -> str:
+        kinds = ", ".join(kind.__name__ for kind in self.kinds)
+        return (
+            f"_target_={target} would call {home}, but a config may only make objects of {kinds} from "
+            f"{', '.join(self.packages)}{' and call ' if self.names else ''}{', '.join(self.names)}: "
+            "if it is meant, allow it where the config is used, as in cosched.attach(..., allow=...)"
+        )
+
+
+def _within(name: str, items: Sequence[str]) -> bool:
+    return any(name.startswith(item) if item.endswith(".") else name == item for item in items)
+
+
+def resolved(node: Any, path: str) -> Any:
+    """A config node, an instance of one of its schemas, or plain data with interpolations in it, as data without.
+
+    Raises:
+        ConfigError: a value is missing or cannot be resolved, or an interpolation is left, as where ``\\${`` escapes
+            it: a second look would run it.
+    """
+    if is_dataclass(node):  # checked already, and with schedules in it that stay what they are
+        return {f.name: getattr(node, f.name) for f in fields(node)}
+    try:
+        config = node if OmegaConf.is_config(node) else OmegaConf.create(node, flags={"allow_objects": True})
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        text = str(error).splitlines()[0]
+        field = error.full_key or ""
+        raise ConfigError(f"{path}: {text if field.rpartition('.')[2] in text else f'{field}: {text}'}") from error
+    refuse_interpolations(plain, path)
+    return plain
+
+
+def refuse_interpolations(plain: Any, path: str) -> None:
+    """Refuse data, already resolved, in which a text would be resolved again.
+
+    Raises:
+        ConfigError: the message names the place.
+    """
+    if isinstance(plain, str) and "${" in plain:
+        raise ConfigError(f"{path}={plain!r} still holds '${{' after it was resolved: write the value itself")
+    if isinstance(plain, (Mapping, list)):
+        for key, one in plain.items() if isinstance(plain, Mapping) else enumerate(plain):
+            refuse_interpolations(key, path)
+            refuse_interpolations(one, f"{path}[{key}]" if isinstance(plain, list) else f"{path}.{key}")
+
+
+def build(node: Any, allowed: Allowed, path: str, *args: Any, **given: Any) -> Any:
+    """What ``node``, a config or plain data, describes, the innermost first, so that an error tells where it is.
+
+    ``args`` are for the outermost. Of ``given``, each object goes to every callable that has a parameter of its name.
+
+    Raises:
+        ConfigError: something in it may not be called, or refuses its arguments; the message begins with the path.
+    """
+    if OmegaConf.is_config(node):
+        node = resolved(node, path)
+    if isinstance(node, list):
+        return [build(one, allowed, f"{path}[{i}]", **given) for i, one in enumerate(node)]
+    if not isinstance(node, Mapping):
+        return node
+    target = node.get("_target_")
+    try:
+        found = None if target is None else allowed.find(str(target))  # before anything inside it is made
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    made = {key: build(one, allowed, f"{path}.{key}", **given) for key, one in node.items()}
+    if found is None:
+        return made
+    keywords = {str(key): one for key, one in made.items() if key not in HYDRAS}
+    try:
+        takes = inspect.signature(found).parameters
+        anything = any(one.kind is one.VAR_KEYWORD for one in takes.values())
+        for key in keywords:
+            if not (anything or key in takes):
+                names = [name for name in takes if name not in given and not name.startswith("_")]
+                raise TypeError(f"{found.__name__} has no field {key!r}: {did_you_mean(key, names)}")
+        keywords |= {key: one for key, one in given.items() if anything or key in takes}
+        return found(*args, *made.get("_args_", ()), **keywords)
+    except (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error

@@ -1,0 +1,177 @@
+"""The structured configs: each shape with the fields that say where its values go, as Hydra shows and checks them.
+
+``OmegaConf.to_object(cfg.scheduler)`` is one of these, and being a schedule it can be called: no optimizer is needed
+to look at a curve. They are made when a config asks for one; nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, make_dataclass
+from enum import Enum
+from typing import Any
+
+from hydra.errors import CompactHydraException
+from omegaconf import OmegaConf
+
+from cosched.schedules import registry
+from cosched.schedules.durations import Event
+from cosched.schedules.spelling import did_you_mean
+from cosched.schedules.phases import PHASES
+from cosched.schedules.schedule import Schedule
+
+
+class ConfigError(ValueError, CompactHydraException):
+    """What was declared cannot be run; Hydra prints the message alone, without a traceback."""
+
+
+class Mismatch(Enum):
+    """What to do when a checkpoint's schedule is not the one that is configured now."""
+
+    error = "error"  # stop, and say what differs
+    config = "config"  # go on with the configured schedule
+    checkpoint = "checkpoint"  # go on with the checkpoint's schedule
+
+
+@dataclass(kw_only=True)
+class Binding(Schedule):
+    """Where the values of a schedule go, and when.
+
+    Attributes:
+        param_name: a number in the parameter groups, ``lr``, ``betas[0]``, ...; or ``engine.state.NAME``.
+        param_group_index: the one group to drive, negative from the end; null: every group.
+        param_group: or the groups whose key ``name`` fits this pattern: ``"backbone.*"``.
+        relative: whether the schedule multiplies what each group held at first, which keeps their ratios.
+        event: what the schedule counts: iterations or epochs.
+        save_history: whether to record each applied value in ``engine.state.param_history``.
+        on_mismatch: when a checkpoint has another schedule: ``error``, ``config`` or ``checkpoint``.
+    """
+
+    param_name: str = "lr"
+    param_group_index: int | None = None
+    param_group: str | None = None
+    relative: bool = False
+    event: Event = Event.ITERATION_STARTED
+    save_history: bool = False
+    on_mismatch: Mismatch = Mismatch.error
+
+    def _counted(self) -> Event:
+        return self.event
+
+
+@dataclass
+class PreviewConfig:
+    """Option ``hydra/launcher=preview``: over how long a run the schedules of each job are shown.
+
+    Attributes:
+        epochs: epochs of the run; may be an interpolation into the app's config: ``${trainer.max_epochs}``.
+        epoch_length: iterations of an epoch, likewise.
+    """
+
+    _target_: str = "hydra_plugins.hydra_cosched.preview_launcher.PreviewLauncher"
+    epochs: int = 10
+    epoch_length: int = 100
+
+
+@dataclass
+class ReportConfig:
+    """Option ``hydra/callbacks=schedule_report``: the curves of each job, and of a sweep beside what it returned.
+
+    Attributes:
+        epochs: epochs of the run; may be an interpolation into the app's config: ``${trainer.max_epochs}``.
+        epoch_length: iterations of an epoch, likewise.
+        maximize: whether the greatest of the returned values is the best.
+    """
+
+    _target_: str = "cosched.sweeps.report.ScheduleReport"
+    epochs: int = 10
+    epoch_length: int = 100
+    maximize: bool = True
+
+
+OTHERS: dict[str, type[Any]] = {"preview": PreviewConfig, "report": ReportConfig}
+OWN = {  # by name, the bound schedulers that have a class of their own
+    f"cosched.{one.__name__}Scheduler": name
+    for name, one in registry.registered().items()
+    if one.__module__.startswith(f"{registry.__package__}.")
+}
+
+
+def _bound(name: str, shape: type[Schedule]) -> type[Binding]:
+    target = f"cosched.{shape.__name__}Scheduler"
+    own: list[tuple[str, Any, Any]] = [("_target_", str, field(default=target))]
+    if target not in OWN or OWN[target] != name:
+        own = [("_target_", str, field(default="cosched.RegisteredScheduler")), ("shape", str, field(default=name))]
+    if clash := {f.name for f in fields(shape)} & {"duration", "shape", "type", *(f.name for f in fields(Binding))}:
+        raise ValueError(
+            f"the fields {', '.join(sorted(clash))} of the shape {name!r} have a meaning in every config: rename them"
+        )
+    return make_dataclass(
+        f"{shape.__name__}Config",
+        own,
+        bases=(Binding, shape),
+        kw_only=True,
+        namespace={"__doc__": f"What configures a `{shape.__name__}` for an optimizer."},
+    )
+
+
+CONFIGS = registry.Derived(__name__, "CONFIGS", _bound)
+
+
+def options(group: str) -> list[str]:
+    """The names of the typed configs that Hydra finds in ``group``."""
+    return [*OTHERS, *registry.names()] if group == "cosched/schema" else registry.names()
+
+
+def schema(group: str, name: str) -> type[Any] | None:
+    """The typed config that Hydra finds at ``group/name``, if there is one; the plugin asks, when a config does."""
+    if group == "cosched/schema" and name in OTHERS:
+        return OTHERS[name]
+    if not registry.known(name):
+        return None
+    shape = registry.shape(name)
+    return PHASES.of(shape) if group == "cosched/phase" else CONFIGS.of(shape)
+
+
+def schema_of(node: Mapping[Any, Any]) -> type[Any] | None:
+    """The schema of a node whose ``_target_`` is a scheduler or a phase of ours, or a shape's that is registered.
+
+    Raises:
+        ValueError: it names a shape that is not registered.
+    """
+    target = str(node.get("_target_"))
+    if target in OWN:
+        return CONFIGS.of(registry.shape(OWN[target]))
+    if target in ("cosched.Phase", "cosched.RegisteredScheduler"):
+        shape = registry.shape(str(node.get("shape")))
+        return PHASES.of(shape) if target == "cosched.Phase" else CONFIGS.of(shape)
+    return None
+
+
+def typed(node: Any) -> Any:
+    """Plain data with every scheduler and phase in it made a typed config again, which checks its fields.
+
+    Raises:
+        OmegaConfBaseException: a field is unknown, or its value not of its type.
+        ValueError: it names a shape that is not registered.
+    """
+    if not isinstance(node, Mapping):
+        return node
+    children = {key: typed(child) for key, child in node.items()}
+    known = schema_of(node)
+    return children if known is None else OmegaConf.merge(OmegaConf.structured(known), children)
+
+
+def misspelt(overrides: Iterable[str]) -> list[str]:
+    """For each override ``scheduler.<...>.<field>=...`` whose field no schema has, the remedy.
+
+    Hydra's own refusal of such an override advises ``+``, which would add the misspelt key.
+    """
+    shapes = [CONFIGS.of(registry.shape(name)) for name in registry.names()]
+    known = sorted({"duration", *(f.name for shape in shapes for f in fields(shape))} - {"_target_"})
+    keys = [override.partition("=")[0].lstrip("+~").split(".") for override in overrides]
+    return [
+        f"{'.'.join(key)} is not a field of a scheduler: {did_you_mean(key[-1], known)}"
+        for key in keys
+        if key[0] == "scheduler" and len(key) > 1 and key[-1] not in known
+    ]

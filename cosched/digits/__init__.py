@@ -1,0 +1,14 @@
+"""The main job, a Hydra app like any user's: it trains a small network on the digits that scikit-learn ships.
+
+What its config may name is offered here, and loaded when it is asked for: a command that only composes needs no torch.
+"""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("ConvNet", "ResidualNet", "digits", "layerwise"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from cosched.digits import training
+
+    return getattr(training, name)

@@ -1,0 +1,49 @@
+"""The main job's command: ``cosched-train`` or ``python -m cosched.digits.command``; ``--help`` shows what can be overridden."""
+
+from __future__ import annotations
+
+import math
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from cosched.config.schemas import misspelt
+
+# How many batches the training set, of 1,797 digits less the validation set, makes: known before any data is loaded.
+OmegaConf.register_new_resolver(
+    "digits_epoch_length",
+    lambda val_fraction, batch_size: math.ceil((1797 - math.ceil(1797 * val_fraction)) / batch_size),
+    replace=True,
+)
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(cfg: DictConfig) -> float:
+    """Train as ``cfg`` says, write the results into Hydra's run folder and return the validation accuracy."""
+    # Only now: what composes a config, or refuses to, need not wait for torch.
+    if cfg.distributed.nproc_per_node is None:
+        from cosched.digits.training import train
+    else:
+        from cosched.digits.ranks import train
+    return train(cfg, Path(HydraConfig.get().runtime.output_dir))
+
+
+def cli() -> None:
+    """Run `main`; to Hydra's refusal of an override with a misspelt field, add how the field is spelt."""
+    missing = [name for name in ("matplotlib", "rich", "sklearn", "tqdm") if find_spec(name) is None]
+    if missing:
+        sys.exit(f"cosched-train needs {', '.join(missing)}: pip install 'cosched[train]'")
+    try:
+        main()
+    except SystemExit as stop:
+        for hint in misspelt(sys.argv[1:]) if stop.code else []:
+            print(hint, file=sys.stderr)
+        raise
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,63 @@
+"""The main job on several processes of one machine, each of them a rank that trains on its share of the data."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+import ignite.distributed as idist
+import torch
+from omegaconf import DictConfig
+from torch.multiprocessing.spawn import ProcessException
+
+import cosched.digits.command  # noqa: F401  # registers the resolver that the config uses, in each rank too
+from cosched import ConfigError
+
+
+def train(cfg: DictConfig, folder: Path) -> float:
+    """What `cosched.digits.training.train` does, on ``distributed.nproc_per_node`` processes.
+
+    Raises:
+        ConfigError: a rank ended before the others, whatever the cause; those have been ended too.
+    """
+    count, backend = cfg.distributed.nproc_per_node, cfg.distributed.backend
+    if not isinstance(count, int) or count < 1:
+        raise ConfigError(f"distributed.nproc_per_node={count!r} must be a number of processes, or null for this one")
+    if backend is None:
+        backend = "nccl" if torch.cuda.device_count() >= count else "gloo"
+    if cfg.trainer.batch_size % count:
+        raise ConfigError(
+            f"trainer.batch_size={cfg.trainer.batch_size} cannot be shared by distributed.nproc_per_node={count} "
+            "processes: give a multiple of it"
+        )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    try:
+        idist.spawn(backend, _rank, args=(cfg, folder), nproc_per_node=count, master_port=port)
+    except ProcessException as error:
+        last = str(error).strip().splitlines()[-1]
+        raise ConfigError(f"rank {error.error_index} of {count} has ended the run: {last}") from error
+    return float(json.loads((folder / "metrics.json").read_text())["val_accuracy"])
+
+
+def _rank(local_rank: int, cfg: DictConfig, folder: Path) -> None:
+    from cosched.digits import training
+
+    logging.disable(logging.INFO)
+    # With all threads each, the ranks hinder each other.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // cfg.distributed.nproc_per_node))
+    if local_rank:
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123  # for as long as this process lives
+    try:
+        training.train(cfg, folder)
+        gc.collect()  # the parallel model, which engine and handlers hold in a cycle, before the group that it talks in
+        idist.barrier()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)

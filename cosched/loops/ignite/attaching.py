@@ -1,0 +1,140 @@
+"""Registration: from a composed config, or from bound schedulers, to handlers on an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ignite.engine import Engine, Events, State
+from ignite.handlers.param_scheduler import BaseParamScheduler, ParamGroupScheduler
+from omegaconf import OmegaConf
+
+from cosched.binding.target import Group
+from cosched.config.build import Allowed, build, resolved
+from cosched.config.schemas import ConfigError
+from cosched.loops.ignite.follower import Attachment, IgniteEvent, attachments, known_event
+from cosched.loops.ignite.scheduler import BoundScheduler
+from cosched.schedules.durations import Event
+from cosched.schedules.schedule import Schedule
+
+Scheduler = BaseParamScheduler | ParamGroupScheduler
+KINDS = (Schedule, BaseParamScheduler, ParamGroupScheduler)  # what a config may make
+WARMUP = "ignite.handlers.create_lr_scheduler_with_warmup"  # a function, but one that makes a scheduler
+STATE = "engine.state."  # a param_name that begins so is an attribute of the engine's state
+
+
+class EngineState:
+    """The attributes of ``engine.state`` as the one parameter group of an optimizer, for a schedule to drive them.
+
+    A loss weight, a decay, a temperature: ``CosineAnnealingScheduler(EngineState(engine), "temperature", ...)``
+    """
+
+    no_parameters = frozenset({*vars(State()), "cycle", "cycle_name"})  # the engine's own, and CycleEvents'
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._groups = [vars(engine.state)]
+
+    @property
+    def param_groups(self) -> list[Group]:
+        """One group: the state's attributes themselves."""
+        if self._groups[0] is not vars(self.engine.state):
+            self._groups = [vars(self.engine.state)]
+        return self._groups
+
+
+def attach(
+    engine: Engine,
+    scheduler: Any,
+    optimizer: Any = None,
+    *,
+    event: str | Event | IgniteEvent | None = None,
+    allow: Sequence[str] = (),
+) -> Any:
+    """Register schedulers on ``engine`` and return them bound, in the shape they were given in.
+
+    ``scheduler`` is a bound scheduler, a config node with ``_target_``, or a mapping or sequence of either; a mapping's
+    keys are the schedulers' names in ``engine.state.param_history``. ``None``, YAML's ``null``, is no schedule.
+    ``optimizer`` is what config nodes are bound to, but for a ``param_name`` of ``engine.state.<attribute>``.
+    ``event`` takes the place of every scheduler's own.
+
+    A config file is no licence to call anything: made are only the scheduler and schedule classes of ``cosched`` and
+    ``ignite.handlers``, and what ``allow`` names: one target, ``"my_package.MyScheduler"``, or all of a package,
+    ``"my_package."``, its functions too.
+
+    All is built before anything is registered, so an error leaves the engine as it was.
+
+    Raises:
+        ConfigError: a config node cannot be built; the message begins with its key. It is a ValueError.
+        TypeError: ``scheduler`` is none of the above, or the optimizer for a config node has no ``param_groups``.
+        ValueError: ``event`` is not counted by the engine.
+    """
+    allowed = Allowed(kinds=KINDS, packages=("cosched.", "ignite.handlers."), names=(WARMUP, *allow))
+    try:
+        bound = _build(scheduler, (engine, optimizer), allowed, "scheduler")
+    except RecursionError as error:
+        raise ConfigError("scheduler is nested too deeply to be read") from error
+    if isinstance(event, (str, Event)) or any(isinstance(one, BoundScheduler) for _, one in leaves(bound)):
+        event = None if event is None else known_event(event)
+    for name, one in leaves(bound):
+        if isinstance(one, BoundScheduler):
+            one.attach(engine, event, name)
+        else:
+            at = event or Events.ITERATION_STARTED
+            Attachment(one, engine, at, name).on(at, one, name)
+    return bound
+
+
+def detach(engine: Engine, scheduler: Any = None) -> None:
+    """Undo `attach`: remove what has been registered on ``engine``.
+
+    ``scheduler`` is what `attach` returned, or a part of it; None: all that is attached.
+    """
+    chosen = [one for _, one in leaves(scheduler)]
+    for one in list(attachments(engine)):
+        if scheduler is None or one.scheduler in chosen:
+            one.detach()
+
+
+def _build(node: Any, owners: tuple[Engine, Any], allowed: Allowed, path: str) -> Any:
+    """``node`` with every config in it replaced by the scheduler that it describes."""
+    if node is None or isinstance(node, Scheduler):
+        return node
+    if OmegaConf.is_config(node) or hasattr(type(node), "_target_") or (isinstance(node, dict) and "_target_" in node):
+        node = resolved(node, path)
+    if isinstance(node, Mapping) and "_target_" in node:
+        return _made(dict(node), owners, allowed, path)
+    if isinstance(node, Mapping):
+        return {key: _build(one, owners, allowed, f"{path}.{key}") for key, one in node.items()}
+    if isinstance(node, Sequence) and not isinstance(node, str):
+        return [_build(one, owners, allowed, f"{path}[{i}]") for i, one in enumerate(node)]
+    raise TypeError(
+        f"{path}={node!r} is no scheduler: give a bound scheduler, a config node with _target_, or a mapping or "
+        "sequence of them"
+    )
+
+
+def _made(config: dict[str, Any], owners: tuple[Engine, Any], allowed: Allowed, path: str) -> Scheduler:
+    engine, optimizer = owners
+    name = str(config.get("param_name"))
+    if name.startswith(STATE):
+        optimizer, config = EngineState(engine), {**config, "param_name": name.removeprefix(STATE)}
+    if not hasattr(optimizer, "param_groups"):
+        raise TypeError(f"{path} is a config: give attach the optimizer to bind it to, not {optimizer!r}")
+    scheduler = build(config, allowed, path, optimizer=optimizer)
+    if not isinstance(scheduler, Scheduler):
+        found = type(scheduler).__name__
+        raise ConfigError(f"{path}: _target_={config['_target_']} gives a {found}, which is no scheduler")
+    return scheduler
+
+
+def leaves(bound: Any, name: str | None = None) -> Iterator[tuple[str | None, Any]]:
+    """Each scheduler in what `attach` returned, with its key if it stands in a mapping."""
+    if isinstance(bound, dict):
+        for key, one in bound.items():
+            yield from leaves(one, key)
+    elif isinstance(bound, list):
+        for one in bound:
+            yield from leaves(one, name)
+    elif bound is not None:
+        yield name, bound

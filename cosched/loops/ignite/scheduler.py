@@ -1,0 +1,175 @@
+"""A bound schedule as an ignite ``ParamScheduler``."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, ClassVar
+from weakref import WeakSet
+
+from ignite.engine import Engine
+from ignite.handlers.param_scheduler import ParamScheduler
+
+from cosched.binding.bound import Bound
+from cosched.binding.target import Group
+from cosched.config.schemas import Mismatch
+from cosched.loops.ignite.follower import Follower, IgniteEvent, attachments, known_event
+from cosched.schedules.durations import Event
+from cosched.schedules.fields import flag
+from cosched.schedules.schedule import Schedule
+
+
+class BoundScheduler(Bound, ParamScheduler):
+    """Any schedule, bound to one parameter in one or all groups of an optimizer.
+
+    Called by hand, or added with ``engine.add_event_handler``, it counts its own calls. Through `attach` (or
+    `cosched.attach`) it follows the engine's clock instead, so a restored engine continues the curve.
+
+    Args:
+        optimizer: a torch optimizer, or any object that has a sequence ``param_groups``.
+        schedule: the curve, a function of the event index.
+        param_name: a number in the parameter groups: ``lr``, ``betas[0]``, ``weight_decay``...
+        save_history: whether to record each applied value in ``engine.state.param_history``.
+        param_group_index: the one group to drive, negative from the end; None: every group.
+        param_group: or the groups whose key ``name`` fits this pattern: ``"backbone.*"``.
+        relative: whether the schedule multiplies what each group held at first, which keeps their ratios.
+        event: what the schedule counts: iterations or epochs.
+        on_mismatch: when a checkpoint has another schedule: ``error``, ``config`` or ``checkpoint``.
+
+    Raises:
+        TypeError: ``optimizer`` has no sequence ``param_groups``, or an argument is of a wrong type.
+        ValueError: ``param_name`` is in no group, or the group does not exist.
+    """
+
+    alive: ClassVar[WeakSet[BoundScheduler]] = WeakSet()  # to find those that were added to an engine by hand
+
+    def __init__(
+        self,
+        optimizer: Any,
+        schedule: Schedule,
+        param_name: str = "lr",
+        save_history: bool = False,
+        param_group_index: int | None = None,
+        *,
+        param_group: str | None = None,
+        relative: bool = False,
+        event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
+        on_mismatch: Mismatch | str = Mismatch.error,
+    ) -> None:
+        ParamScheduler.__init__(self, optimizer, param_name, flag("save_history", save_history), param_group_index)
+        Bound.__init__(
+            self,
+            optimizer,
+            schedule,
+            param_name,
+            param_group_index=param_group_index,
+            param_group=param_group,
+            relative=relative,
+            event=known_event(event),
+            on_mismatch=on_mismatch,
+        )
+        self.alive.add(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.declared!r}, {self.target.number!r})"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "optimizer" and "target" in vars(self):
+            raise AttributeError("optimizer cannot be exchanged: what is driven is bound to it; make another scheduler")
+        super().__setattr__(name, value)
+
+    def __call__(self, engine: Engine | None, name: str | None = None) -> None:
+        """Apply the value at ``event_index`` and move to the next; record it under ``name``, if histories are kept."""
+        value = self.get_param()
+        self.target.write(value)
+        self.event_index += 1
+        if self._save_history and engine is not None:
+            self._record(engine, name, value)
+
+    def _record(self, engine: Engine, name: str | None, value: float) -> None:
+        history = getattr(engine.state, "param_history", None)
+        if history is None:
+            history = engine.state.param_history = {}  # type: ignore[attr-defined]
+        history.setdefault(name or self.param_name, []).append(self.target.values(value))
+
+    @property
+    def optimizer_param_groups(self) -> list[Group]:
+        """The groups that are driven."""
+        return self.target.groups
+
+    def attach(  # type: ignore[override]  # one clock, so no list of events
+        self,
+        engine: Engine,
+        event: str | Event | IgniteEvent | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Apply, at each ``event`` (default: the scheduler's own), the value of the engine's iteration or epoch.
+
+        ``event`` may carry ignite's filters: ``Events.ITERATION_STARTED(every=4)`` applies every fourth value.
+        ``name`` is the key in ``engine.state.param_history``, by default the parameter's name.
+        """
+        event = self.event = self.event if event is None else known_event(event)
+        follower = Follower(self, engine, event, name or self.param_name)
+        counts_iterations = follower.attribute == "iteration"
+        write = self.target.write
+
+        schedule, values, first, stop = self._schedule, array("d"), 0, 0
+
+        # What `__call__` does, at the clock's index and without a call or a look-up that can be spared: this runs in
+        # every event. It takes no argument, for to pass the engine ignite would resolve a weak reference each time.
+        def apply() -> None:
+            nonlocal schedule, values, first, stop
+            state = engine.state
+            index = (state.iteration if counts_iterations else state.epoch) - 1
+            known = first <= index < stop and schedule is self._schedule
+            if not known:
+                schedule = self._schedule
+                first, stop, values = self.window(index)
+            write(values[index - first])
+            self.event_index = index + 1
+            if self._save_history:
+                self._record(engine, name, values[index - first])
+            if not known:
+                stop = min(stop, follower.announce(index))
+
+        follower.on(event, apply)
+
+    def detach(self, engine: Engine | None = None) -> None:
+        """Undo `attach`, on ``engine`` or on every engine."""
+        for one in list(attachments(engine)):
+            if one.scheduler is self:
+                one.detach()
+
+    def look_again(self) -> None:
+        """Let whoever follows a clock ask for the schedule anew at the next event."""
+        self._schedule = copy(self._schedule)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The progress, and what it is the progress of, as plain data."""
+        return {**super().state_dict(), "save_history": self.save_history}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:  # noqa: D102  # said in Bound
+        history = state_dict.get("save_history") if isinstance(state_dict, Mapping) else None
+        if not isinstance(history, bool) and isinstance(state_dict, Mapping) and "save_history" in state_dict:
+            raise ValueError(f"save_history={history!r} in state_dict must be True or False")
+        super().load_state_dict(state_dict)
+        if isinstance(history, bool) and not any(one.scheduler is self for one in attachments()):
+            self.save_history = history  # ignite's composites put it back so; of a run it is for the config to say
+
+    @classmethod
+    def _schedule_from(cls, given: dict[str, Any]) -> Schedule:
+        """The schedule that the constructor's arguments describe, which are taken out of ``given``."""
+        schedule: Schedule = given.pop("schedule")
+        return schedule
+
+    @classmethod
+    def simulate_values(  # type: ignore[override]  # ignite says that they are integers
+        cls, num_events: int, **scheduler_kwargs: Any
+    ) -> list[list[float]]:
+        """``[event_index, value]`` for the first ``num_events`` events; arguments as for the constructor.
+
+        No optimizer is needed and nothing is touched.
+        """
+        schedule = cls._schedule_from(dict(scheduler_kwargs))
+        return [[i, value] for i, value in enumerate(schedule.values(range(num_events)).tolist())]

@@ -1,0 +1,158 @@
+"""The shapes that configs, checkpoints and bound schedulers know by name: ours, and those of other packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
+
+from cosched.schedules.schedule import Schedule
+from cosched.schedules.spelling import did_you_mean
+
+S = TypeVar("S", bound=type[Schedule])
+
+GROUP = "cosched.shapes"  # the entry points by which other packages offer their shapes
+
+_shapes: dict[str, type[Schedule]] = {}
+
+
+def register(name: str) -> Callable[[S], S]:
+    """Make a shape, a dataclass derived from `cosched.Schedule` or one of our shapes, known to configs as ``name``.
+
+    Then ``scheduler=name`` is an option of Hydra's with the fields of the shape, ``/cosched/phase/name`` is a phase, and
+    checkpoints hold it by that name. A package offers its shapes to every app in the environment by an entry point::
+
+        [project.entry-points."cosched.shapes"]
+        my_shape = "my_package.my_module:MyShape"
+
+    Args:
+        name: a Python identifier, by convention in lower case: ``"sqrt_annealing"``.
+
+    Raises:
+        TypeError: what is decorated is not a dataclass derived from `cosched.Schedule`.
+        ValueError: another shape has that name, or ``name`` is not an identifier.
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError(f"name={name!r} must be an identifier, as 'sqrt_annealing'")
+
+    def decorate(shape: S) -> S:
+        if not (isinstance(shape, type) and issubclass(shape, Schedule) and "__dataclass_fields__" in vars(shape)):
+            raise TypeError(
+                f"{shape!r} cannot be registered as {name!r}: decorate a class derived from cosched.Schedule with "
+                "@dataclass(kw_only=True) first"
+            )
+        known = _shapes.get(name, shape)
+        if _described(known) != _described(shape):  # Hydra's plugin scan may execute a module twice
+            raise ValueError(f"{_described(known)} and {_described(shape)} are both registered as {name!r}: rename one")
+        shape.__hash__ = Schedule.__hash__  # type: ignore[method-assign]  # a dataclass with == has lost it
+        _shapes[name] = shape
+        return shape
+
+    return decorate
+
+
+def _described(shape: type[Any]) -> str:
+    return f"{shape.__module__}.{shape.__qualname__}"
+
+
+@cache
+def _offered() -> dict[str, EntryPoint]:
+    """The entry points of other packages by the name of the shape; nothing is loaded."""
+    found: dict[str, EntryPoint] = {}
+    for one in entry_points(group=GROUP):
+        other = found.setdefault(one.name, one)
+        if other.value != one.value:
+            raise ValueError(
+                f"{other.value} ({_package(other)}) and {one.value} ({_package(one)}) are both offered as the shape "
+                f"{one.name!r}: remove one of the packages"
+            )
+    return found
+
+
+def _package(one: EntryPoint) -> str:
+    return one.dist.name if one.dist else "an unknown package"
+
+
+def registered() -> dict[str, type[Schedule]]:
+    """The shapes that are loaded, by name."""
+    return dict(_shapes)
+
+
+def names() -> list[str]:
+    """The names of all shapes, those that other packages offer included."""
+    return sorted({*_shapes, *_offered()})
+
+
+def known(name: str) -> bool:
+    """Whether there is a shape of that name; nothing is loaded."""
+    return name in _shapes or name in _offered()
+
+
+def shape(name: str) -> type[Schedule]:
+    """The shape that is registered as ``name``; that of another package is loaded now.
+
+    Raises:
+        ValueError: there is no such shape, it cannot be loaded, or two packages offer it.
+    """
+    if name not in _shapes and name in _offered():
+        one = _offered()[name]
+        try:
+            found = one.load()
+        except Exception as error:  # whatever its package raises
+            raise ValueError(f"the shape {name!r} of {_package(one)} ({one.value}) cannot be loaded: {error}") from error
+        if _shapes.get(name) is not found:
+            raise ValueError(
+                f"{_package(one)} offers {one.value} as the shape {name!r}, but does not register it: decorate it with "
+                f'@cosched.register("{name}")'
+            )
+    if name not in _shapes:
+        raise ValueError(
+            f"{name!r} is not a registered shape: {did_you_mean(name, names())}. A shape of another package needs that "
+            f"package, installed with an entry point in the group {GROUP!r} or imported"
+        )
+    return _shapes[name]
+
+
+def name_of(shape: type[Any]) -> str:
+    """The name under which ``shape`` is registered.
+
+    Raises:
+        ValueError: it is not registered.
+    """
+    for name, one in _shapes.items():
+        if one is shape:
+            return name
+    raise ValueError(
+        f'{_described(shape)} is not registered: decorate it with @cosched.register("a_name"), so that checkpoints and '
+        "configs can name it"
+    )
+
+
+class Derived:
+    """Types that are derived from shapes, each made when it is asked for: ``PHASES.cosine_annealing``.
+
+    pickle finds them as it finds any class, by module and qualified name, in another process too.
+    """
+
+    def __init__(self, module: str, name: str, make: Callable[[str, type[Schedule]], type[Any]]) -> None:
+        self._module, self._name, self._make = module, name, make
+
+    def of(self, shape: type[Any]) -> type[Any]:
+        """The type that is derived from a registered shape.
+
+        Raises:
+            ValueError: it is not registered, or its fields do not go with those that are added.
+        """
+        name = name_of(shape)
+        if name not in vars(self):
+            made = self._make(name, shape)
+            made.__module__, made.__qualname__ = self._module, f"{self._name}.{name}"
+            made.__hash__ = Schedule.__hash__  # type: ignore[method-assign]
+            setattr(self, name, made)
+        return vars(self)[name]  # type: ignore[no-any-return]
+
+    def __getattr__(self, name: str) -> type[Any]:
+        if name not in _shapes and name not in _offered():
+            raise AttributeError(name)
+        return self.of(shape(name))

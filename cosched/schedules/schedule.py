@@ -1,0 +1,209 @@
+"""Schedules: pure functions of the event index, with no optimizer, no torch and no counter.
+
+A schedule is a plain dataclass whose fields are also the schema that Hydra shows and checks (``cosched.config``).
+NumPy loads at the first value, for what composes configs has no need of it.
+"""
+
+from __future__ import annotations
+
+import operator
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from cosched.schedules.durations import MAX_EVENTS, Duration, Event, Run
+from cosched.schedules.fields import checks, frozen, timed
+from cosched.schedules.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
+    Bounds = tuple[dict[int, int], dict[int, int]]
+
+S = TypeVar("S", bound="Schedule")
+
+Window = tuple[int, int, Sequence[float]]
+
+BLOCK = 4096  # consecutive events that one evaluation serves
+CHUNK = 2**13  # events evaluated at once, so that what lies between stays in the processor's cache
+
+
+@dataclass(kw_only=True)
+class Schedule:
+    """A function of the event index, an immutable dataclass; what every shape has.
+
+    A shape declares its fields and computes its values in `_values`. The fields are checked by their types. Durations
+    may have units, ``"10ep"``, ``"500it"``, ``"25%"``; then `resolve` gives the schedule in events.
+
+    Raises:
+        ValueError: a number is not finite or out of its field's range, or a text is no duration.
+        TypeError: a field holds something that is not a number of its kind.
+    """
+
+    _least: ClassVar[Mapping[str, int]] = {}  # the least number of events of a duration, or value of an integer
+    _window: ClassVar[Window] = (0, 0, ())  # on each instance: the values that it has evaluated last
+
+    def __post_init__(self) -> None:
+        checked = checks(type(self))
+        for f in fields(self):
+            value = getattr(self, f.name)
+            check, optional = checked.get(f.name, (None, True))
+            if check is not None and not (optional and value is None):
+                value = check(f.name, value, self._least.get(f.name))
+            setattr(self, f.name, frozen(value))
+        self._sealed = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_sealed" in vars(self):
+            names = [f.name for f in fields(self)]
+            if name not in names:
+                raise AttributeError(f"{type(self).__name__} has no field {name!r}: {did_you_mean(name, names)}")
+            raise AttributeError(f"a schedule cannot be modified: make another, dataclasses.replace(it, {name}=...)")
+        super().__setattr__(name, value)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(getattr(self, f.name) for f in fields(self))))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_window"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    def __call__(self, step: int) -> float:
+        """The value at event index ``step`` (the first event is 0), in time that does not depend on ``step``."""
+        first, stop, values = self._window  # read once: another thread may replace it
+        if first <= step < stop and type(step) is int:
+            return values[step - first]
+        return self._look(step)
+
+    def _look(self, step: Any) -> float:
+        try:
+            index = -1 if isinstance(step, bool) else operator.index(step)
+        except TypeError:
+            index = -1
+        if not 0 <= index < MAX_EVENTS:
+            raise ValueError(f"step={step!r} must be an event index: an integer from 0 to 2**53 - 1")
+        first, stop, _ = self._window
+        # A step right behind the window tells a walk, in which the next ones will be asked for too.
+        width = min(8 * (stop - first), BLOCK) if index == stop and stop else 1
+        return self.window(index, width)[2][0]
+
+    def window(self, first: int, width: int) -> Window:
+        """The values of ``width`` events from ``first`` on, kept for the next calls: the first, the one after, values."""
+        first_, stop_, values_ = self._window
+        if first_ <= first and first + width <= stop_:
+            return first, first + width, values_[first - first_ : first - first_ + width]
+        values = array("d", self.values(range(first, min(first + width, MAX_EVENTS))).tobytes())
+        vars(self)["_window"] = window = (first, first + len(values), values)
+        return window
+
+    def values(self, steps: npt.ArrayLike | range) -> Array:
+        """The values at the event indices ``steps`` (integers from 0 to 2**53 - 1), an array of the same shape.
+
+        A multiplier that leaves float64's range gives ``inf`` or ``nan`` from that cycle on; no run starts with it.
+
+        Raises:
+            ValueError: ``steps`` holds something else, or a duration has a unit and is not resolved.
+        """
+        import numpy as np
+
+        indices = _event_indices(steps)
+        self._check_resolved()
+        flat = indices if isinstance(indices, range) else indices.ravel()
+        values = np.empty(len(flat))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for i in range(0, len(flat), CHUNK):
+                part = flat[i : i + CHUNK]
+                if isinstance(part, range):
+                    part = np.arange(part.start, part.stop, part.step)
+                values[i : i + CHUNK] = self._values(part.astype(np.float64))
+        return values if isinstance(indices, range) else values.reshape(indices.shape)
+
+    def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
+        """The event indices below ``num_events`` at which a new cycle begins, ascending; 0 is a start, no restart."""
+        import numpy as np
+
+        return np.empty(0, dtype=np.int64)
+
+    def cycles(self, num_events: int) -> int:
+        """How many cycles have begun before the event ``num_events``; what has no cycles is one."""
+        return min(num_events, 1)
+
+    def cycle_bounds(self, events: range) -> Bounds:
+        """By event index within ``events``, the cycles (numbered from 1) that begin there, and that end with it.
+
+        A cycle ends with its last annealing event: the warm-up is between two cycles.
+        """
+        return ({0: 1} if 0 in events else {}), {}
+
+    def _runs(self, num_events: int) -> bool:
+        """Whether, with the event before ``num_events``, a cycle has begun that has not ended."""
+        return True
+
+    def resolve(
+        self: S,
+        *,
+        epoch_length: int | None = None,
+        max_epochs: int | None = None,
+        max_iters: int | None = None,
+        event: Event | None = None,
+    ) -> S:
+        """The same schedule with its durations in events, for a run of which so much is known.
+
+        ``event`` is what the schedule counts, by default iterations, or what its config says.
+
+        Raises:
+            ValueError: too little is known, or a duration comes out too short; the message names it.
+        """
+        per_epoch = (event or self._counted()) is Event.EPOCH_STARTED
+        return self.resolve_in(
+            Run(per_epoch=per_epoch, epoch_length=epoch_length, max_epochs=max_epochs, max_iters=max_iters)
+        )
+
+    def resolve_in(self: S, run: Run) -> S:
+        """What `resolve` does, for a run that is described already."""
+        declared = self._durations()
+        events = {name: run.events(name, declared[name], self._least.get(name, 0)) for name in declared}
+        return self if events == declared else replace(self, **events)
+
+    def _durations(self) -> dict[str, Any]:
+        """The fields that count events of this schedule; a phase's own duration counts those of the whole."""
+        return {name: getattr(self, name) for name in timed(type(self))}
+
+    def _check_resolved(self) -> None:
+        for name, value in self._durations().items():
+            if not isinstance(value, int):
+                raise ValueError(unresolved(name, value))
+
+    def _counted(self) -> Event:
+        return Event.ITERATION_STARTED
+
+    def _values(self, steps: Array) -> Array:
+        raise NotImplementedError
+
+    def _reached(self, duration: int) -> float:
+        """The value that holds after so many events, if the schedule then ends."""
+        import numpy as np
+
+        return float(self._values(np.array([float(duration)]))[0])
+
+
+def unresolved(name: str, value: Duration | None) -> str:
+    """What is wrong with a duration that still has its unit, or lasts to an end that is not known yet."""
+    return (
+        f"{name}={value!r} is no number of events until the run is known: attach the scheduler to an engine, "
+        "or call resolve(epoch_length=..., max_epochs=...) and use what it returns"
+    )
+
+
+def _event_indices(steps: npt.ArrayLike | range) -> npt.NDArray[np.int64] | range:
+    import numpy as np
+
+    bounds = np.asarray((steps[0], steps[-1]) if isinstance(steps, range) and steps else steps)
+    if bounds.size and (bounds.dtype.kind not in "iu" or bounds.min() < 0 or bounds.max() >= MAX_EVENTS):
+        raise ValueError(f"steps={steps!r} must be event indices: integers from 0 to 2**53 - 1")
+    return steps if isinstance(steps, range) else bounds

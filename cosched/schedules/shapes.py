@@ -1,0 +1,84 @@
+"""The shapes without cycles, each a few fields and a line of arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from cosched.schedules.durations import Duration, Run
+from cosched.schedules.fields import duration, number
+from cosched.schedules.registry import register
+from cosched.schedules.schedule import S, Schedule
+
+if TYPE_CHECKING:
+    from cosched.schedules.schedule import Array
+
+
+@register("constant")
+@dataclass(kw_only=True)
+class Constant(Schedule):
+    """One value for ever."""
+
+    value: float  # in the parameter's own unit
+
+    def _values(self, steps: Array) -> Array:
+        import numpy as np
+
+        return np.full(steps.shape, self.value)
+
+
+@register("inverse_sqrt")
+@dataclass(kw_only=True)
+class InverseSqrt(Schedule):
+    """Falls for ever, as the inverse square root: ``start_value / sqrt(1 + step / timescale)``.
+
+    After a linear warm-up of ``timescale`` events it is the rule of Vaswani et al., "Attention Is All You Need"
+    (NeurIPS 2017), section 5.3.
+    """
+
+    start_value: float  # value at the first event
+    timescale: Duration  # events, or with a unit, after which it has fallen by the factor sqrt(2), at least 1
+
+    _least: ClassVar[Mapping[str, int]] = {"timescale": 1}
+
+    def _values(self, steps: Array) -> Array:
+        return self.start_value / (1.0 + steps / cast("int", self.timescale)) ** 0.5
+
+
+@register("piecewise_linear")
+@dataclass(kw_only=True)
+class PiecewiseLinear(Schedule):
+    """Goes through the given points in straight lines; before the first and after the last it holds their values."""
+
+    milestones: list[Any]  # pairs [event, value], events ascending, with a unit if need be: [[0, 0.1], [10ep, 1]]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.milestones, (list, tuple)) or not self.milestones:
+            raise TypeError(f"milestones={self.milestones!r} must be a list of pairs [event, value], at least one")
+        pairs = []
+        for i, pair in enumerate(self.milestones):
+            if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+                raise TypeError(f"milestones[{i}]={pair!r} must be a pair [event, value]")
+            pairs.append([duration(f"milestones[{i}][0]", pair[0], 0), number(f"milestones[{i}][1]", pair[1])])
+        events = [event for event, _ in pairs if isinstance(event, int)]
+        if any(event >= following for event, following in pairwise(events)):
+            raise ValueError(f"milestones={pairs} must ascend: each event greater than the one before")
+        self.milestones = pairs
+        super().__post_init__()
+
+    def resolve_in(self: S, run: Run) -> S:  # noqa: D102
+        declared = cast("PiecewiseLinear", self).milestones
+        pairs = [[run.events(f"milestones[{i}][0]", event, 0), value] for i, (event, value) in enumerate(declared)]
+        return self if pairs == declared else replace(self, milestones=pairs)  # type: ignore[call-arg]
+
+    def _durations(self) -> dict[str, Any]:
+        return {f"milestones[{i}][0]": event for i, (event, _) in enumerate(self.milestones)}
+
+    def _values(self, steps: Array) -> Array:
+        import numpy as np
+
+        events, values = zip(*self.milestones, strict=True)
+        interpolated: Array = np.interp(steps, events, values)
+        return interpolated

@@ -1,0 +1,143 @@
+"""What a config may call: classes of schedulers and schedules, and nothing that imports, executes or writes."""
+
+import importlib
+import pkgutil
+import types
+
+import pytest
+import torch
+from ignite.engine import Engine
+from omegaconf import OmegaConf
+
+import cosched
+from cosched.config.build import Allowed
+from cosched.config.schemas import CONFIGS
+from cosched.digits.training import ALLOWED
+from cosched.loops.ignite.attaching import KINDS, WARMUP
+
+FIELDS = {"start_value": 1.0, "end_value": 0.1, "cycle_size": 4}
+COSINE = {"_target_": "cosched.CosineAnnealingScheduler", "param_name": "lr", **FIELDS}
+MADE = "${oc.create:{_target_: ignite.handlers.DiskSaver, dirname: made}}"
+
+
+def attach(config, sgd, **arguments):
+    return cosched.attach(Engine(lambda *_: None), config, sgd, **arguments)
+
+
+def typed(**changes):
+    return OmegaConf.merge(OmegaConf.structured(CONFIGS.cosine_annealing), FIELDS, changes)
+
+
+@pytest.mark.parametrize("escapes", ["", "\\", "\\\\\\"])
+@pytest.mark.parametrize("make", [lambda **changes: {**COSINE, **changes}, typed])
+def test_what_a_value_resolves_to_is_never_resolved_or_called(sgd, make, escapes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(cosched.ConfigError, match=r"^scheduler.*param_group"):
+        attach(make(param_group=escapes + MADE), sgd)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_plain_dict_is_resolved_once(sgd):
+    assert attach({**COSINE, "end_value": "${.start_value}"}, sgd).schedule.end_value == 1.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"_target_": "torch.load"},
+        {"_target_": "os.system"},
+        {"_target_": "cosched.digits.torch.load"},
+        {"_target_": "ignite.handlers.checkpoint.torch.save"},
+        {"_target_": "cosched.attach", "allow": ["os."], "scheduler": {"_target_": "os.system", "command": "true"}},
+        {"_target_": "cosched.build.build", "node": {"_target_": "os.system"}},
+        {"_target_": "cosched.build.Allowed"},
+        {"_target_": "cosched.train.cli"},
+        {"_target_": "cosched.digits.train"},
+        {"_target_": "cosched.report.ScheduleReport"},
+        {"_target_": "cosched.CosineAnnealingScheduler.plot_values"},
+        {"_target_": "ignite.handlers.DiskSaver", "dirname": "made"},
+        {"_target_": "ignite.handlers.ModelCheckpoint", "dirname": "made"},
+        {"param_group": {"_target_": "os.system", "command": "true"}},
+        {"param_name": [{"_target_": "builtins.print"}]},
+    ],
+    ids=str,
+)
+def test_a_config_may_not_call_anything_else(sgd, changes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(cosched.ConfigError, match=r"would call .* but a config may only make"):
+        attach({**COSINE, **changes}, sgd)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("target", ["torch.nn.attention._fa4._fa4_import_module", "torch.nn.init.xavier_uniform_"])
+def test_the_main_job_makes_modules_and_optimizers_only(target):
+    with pytest.raises(ValueError, match=r"but a config may only make objects of Module, Optimizer from"):
+        ALLOWED.find(target)
+    assert ALLOWED.find("torch.nn.Linear") is torch.nn.Linear
+
+
+class MyScheduler(cosched.CosineAnnealingScheduler):
+    pass
+
+
+@pytest.mark.parametrize("allow", [(f"{__name__}.",), (f"{__name__}.MyScheduler",)])
+def test_the_caller_may_allow_more(sgd, allow):
+    config = {**COSINE, "_target_": f"{__name__}.MyScheduler"}
+    for others in ((), (f"{__name__}.My", __name__)):
+        with pytest.raises(cosched.ConfigError, match=f"would call {__name__}.MyScheduler"):
+            attach(config, sgd, allow=others)
+    assert isinstance(attach(config, sgd, allow=allow), MyScheduler)
+
+
+def reachable(package):
+    """The dotted names of all that stands in the modules of a package, and once in what they import and define."""
+    modules = [importlib.import_module(package)]
+    for one in pkgutil.walk_packages(getattr(modules[0], "__path__", []), f"{package}."):
+        try:
+            modules.append(importlib.import_module(one.name))
+        except ImportError:  # it needs what is not installed
+            continue
+    looked_into = set()
+    for module in modules:
+        for name in dir(module):
+            path, value = f"{module.__name__}.{name}", getattr(module, name, None)
+            yield path
+            if isinstance(value, (type, types.ModuleType)) and value not in looked_into:
+                looked_into.add(value)
+                yield from (f"{path}.{inner}" for inner in dir(value))
+
+
+def found(allowed, package):
+    """What a config may call in a package, once each, and how many names were tried."""
+    names = set(reachable(package))
+    callables = set()
+    for name in names:
+        try:
+            callables.add(allowed.find(name))
+        except (ImportError, ValueError):
+            continue
+    return callables, len(names)
+
+
+ATTACH = Allowed(kinds=KINDS, packages=("cosched.", "ignite.handlers."), names=(WARMUP,))
+
+
+@pytest.mark.filterwarnings("ignore")  # of what torch has deprecated
+@pytest.mark.parametrize(
+    ("allowed", "package", "functions"),
+    [
+        (ATTACH, "cosched", set()),
+        (ATTACH, "ignite.handlers", {"create_lr_scheduler_with_warmup"}),
+        (ALLOWED, "cosched.digits", {"digits", "layerwise"}),
+        (ALLOWED, "torch.optim", set()),
+        (ALLOWED, "torch.nn", set()),
+    ],
+    ids=["attach-cosched", "attach-ignite", "job-digits", "job-optim", "job-nn"],
+)
+def test_every_callable_that_a_config_can_reach_is_of_a_known_kind(allowed, package, functions):
+    callables, tried = found(allowed, package)
+    classes = {one for one in callables if isinstance(one, type)}
+    assert {one.__name__ for one in callables - classes} == functions
+    assert classes
+    assert all(issubclass(one, allowed.kinds) for one in classes)
+    print(f"{package}: of {tried} names {len(classes)} classes and {len(functions)} functions can be called")

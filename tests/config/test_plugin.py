@@ -1,0 +1,72 @@
+"""What installing the wheel does to a Hydra app, and what it must not do."""
+
+import sys
+
+import pytest
+from helpers import Run
+from omegaconf import OmegaConf
+
+APP = """
+import sys
+import hydra
+from omegaconf import OmegaConf
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    print(OmegaConf.to_yaml(cfg))
+    if "start_value" in cfg.scheduler:
+        print("first value:", OmegaConf.to_object(cfg.scheduler)(0))
+    print("heavy:", sorted({"torch", "ignite", "matplotlib"} & sys.modules.keys()))
+
+main()
+"""
+
+
+@pytest.fixture
+def app(tmp_path, installed):
+    """An app of someone else's, in the environment where our wheel is installed; call it with overrides."""
+    (tmp_path / "conf/scheduler").mkdir(parents=True)
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "conf/config.yaml").write_text("defaults: [scheduler: cosine_annealing]\n")
+    (tmp_path / "conf/scheduler/cosine_annealing.yaml").write_text("eta: 0.5\nT_max: 10\n")
+    return lambda *arguments: Run(installed, "app.py", *arguments, cwd=tmp_path)
+
+
+def test_an_apps_own_file_of_our_name_is_untouched(app):
+    assert OmegaConf.create(app("--cfg", "job").check().out) == {"scheduler": {"eta": 0.5, "T_max": 10}}
+    assert "heavy: []" in app().check().out
+
+
+def test_both_plugins_are_there(app):
+    plugins = app("--info", "plugins", "hydra/job_logging=colorlog").check().out
+    assert plugins.count("CoschedSearchPathPlugin") == 1
+    assert "HydraColorlogSearchPathPlugin" in plugins
+
+
+def test_our_options_are_typed(app):
+    config = ["scheduler=linear_cyclical", "scheduler.start_value=1", "scheduler.end_value=0", "scheduler.cycle_size=4"]
+    shown = app(*config).check().out
+    assert "_target_: cosched.schedulers.LinearCyclicalScheduler" in shown
+    assert "first value: 1.0" in shown
+    assert "heavy: []" in shown, "looking at a curve needs no torch"
+    for override, message in (
+        ("scheduler.cycle_mlt=2", "Key 'cycle_mlt' not in 'CONFIGS.linear_cyclical'"),
+        ("+scheduler.cycle_mlt=2", "has no field 'cycle_mlt': did you mean 'cycle_mult'"),
+        ("scheduler.num_cycles=abc", "Value 'abc' of type 'str' could not be converted to Integer"),
+        ("scheduler.event=ITERATION", "expected one of [ITERATION_STARTED, EPOCH_STARTED]"),
+    ):
+        refused = app(*config, override)
+        assert refused.status == 1
+        assert message in refused.err
+
+
+def test_several_schedulers_have_names(app):
+    named = ["~scheduler", "+scheduler@scheduler.lr=linear_cyclical", "+scheduler@scheduler.momentum=linear_cyclical"]
+    config = OmegaConf.create(app(*named, "scheduler.momentum.param_name=momentum", "--cfg", "job").check().out)
+    assert list(config.scheduler) == ["lr", "momentum"]
+    assert config.scheduler.momentum.param_name == "momentum"
+
+
+def test_importing_us_imports_nothing_heavy(tmp_path):
+    code = "import sys, cosched, cosched.config.schemas; print({'torch', 'ignite', 'matplotlib', 'numpy'} & sys.modules.keys())"
+    assert Run(sys.executable, "-c", code, cwd=tmp_path).check().out == "set()\n"

@@ -1,0 +1,223 @@
+"""Laws that every schedule obeys: whatever is registered is tried, made up from the types of its fields."""
+
+import copy
+import dataclasses
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from cosched import Phases, lasting
+from cosched.config.schemas import CONFIGS, typed
+from cosched.schedules.registry import registered
+from cosched.schedules.durations import Event, Run
+from cosched.schedules.phases import phase
+from cosched.binding.checkpoint import from_plain, to_plain
+from cosched import Schedule
+
+SHAPES = registered()
+pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult")
+
+EVENTS = st.integers(2, 60)
+NUMBERS = st.floats(0.01, 10)
+UNITS = st.builds("{}{}".format, st.integers(1, 40), st.sampled_from(["ep", "it", "%"]))
+RUN = {"epoch_length": 7, "max_epochs": 30}
+
+
+@st.composite
+def schedules(draw, shape=None, durations=EVENTS, depth=2):
+    """A schedule of any registered shape, its fields filled by their types alone."""
+    if shape is None:
+        fields = {one: [f.type for f in dataclasses.fields(one)] for one in SHAPES.values()}
+        flat = [one for one, types in fields.items() if not any("Any" in str(kind) for kind in types)]
+        shape = draw(st.sampled_from(list(SHAPES.values()) if depth else flat))
+    inner = schedules(durations=durations, depth=depth - 1)
+    named = st.dictionaries(st.sampled_from("abcdef"), st.builds(lasting, inner, st.just(0) | durations), min_size=1)
+    pairs = st.lists(st.tuples(st.integers(0, 200), NUMBERS), min_size=1, unique_by=lambda pair: pair[0]).map(sorted)
+    by_type = {
+        "float": NUMBERS,
+        "bool": st.just(False),
+        "Duration": durations,
+        "int | None": st.none() | st.integers(1, 5),
+        "float | None": st.none(),
+        "dict[str, Any]": named,
+        "list[Any]": pairs,
+        "Any": inner,
+    }
+    # Multipliers above 1 overflow, and those of lengths give cycles of a single event.
+    by_name = {"cycle_mult": st.sampled_from([1, 1.5, 2, 0.7]), "warmup_duration": st.just(0), "factor": st.just(1.0)}
+    values = {}
+    for field in dataclasses.fields(shape):
+        within = st.floats(0.5, 1) if field.name.endswith(("_mult", "_decay")) else by_type[field.type]
+        values[field.name] = draw(by_name.get(field.name, within))
+    made = shape(**values)
+    if isinstance(made, Phases) and not any(one.duration for one in made.phases.values()):
+        return made if depth == 2 else draw(inner)  # no events at all
+    return made
+
+
+def with_values(schedule):
+    try:
+        schedule(0)
+    except ValueError:
+        return False
+    return True
+
+
+every = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+
+
+def law(**strategies):
+    """A property, for every shape."""
+
+    def decorate(test):
+        chosen = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+        return every(chosen(given(data=st.data(), **strategies)(test)))
+
+    return decorate
+
+
+def drawn(data, shape, **keywords):
+    return data.draw(schedules(shape, **keywords).filter(with_values))
+
+
+@law(steps=st.lists(st.integers(0, 400) | st.integers(0, 2**53 - 1), min_size=1, max_size=20))
+def test_vectorised_equals_scalar_and_seek_equals_walk(data, shape, steps):
+    schedule = drawn(data, shape)
+    values = schedule.values(steps)
+    np.testing.assert_array_equal(values, [copy.deepcopy(schedule)(step) for step in steps])
+    walked = schedule.values(range(401))
+    near = [i for i, step in enumerate(steps) if step <= 400]
+    assert values[near].tolist() == [walked[steps[i]] for i in near]
+
+
+def numbers(node):
+    """Every value that a schedule's fields name."""
+    if isinstance(node, Schedule):
+        for field in dataclasses.fields(node):
+            if field.name in ("start_value", "end_value", "value", "milestones", "phases", "schedule"):
+                yield from numbers(getattr(node, field.name))
+    elif isinstance(node, dict):
+        yield from itertools.chain.from_iterable(map(numbers, node.values()))
+    elif isinstance(node, list):
+        yield from (value for _, value in node)
+    else:
+        yield node
+
+
+@law()
+def test_values_are_within_the_bounds_that_are_declared(data, shape):
+    schedule = drawn(data, shape)
+    values = schedule.values(range(400))
+    assert np.isfinite(values).all()
+    assert values.max() <= max(numbers(schedule)) * (1 + 1e-12)
+    assert values.min() >= 0
+
+
+def stretched(node, factor):
+    """The same schedule with every count of events multiplied."""
+    if not isinstance(node, Schedule):
+        return {name: stretched(one, factor) for name, one in node.items()} if isinstance(node, dict) else node
+    changes = {}
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        if field.name == "milestones":
+            value = [[event * factor, one] for event, one in value]
+        elif "Duration" in str(field.type):
+            value = value and value * factor
+        elif field.name == "amplitude_decay":
+            value = value ** (1 / factor)
+        else:
+            value = stretched(value, factor)
+        changes[field.name] = value
+    return dataclasses.replace(node, **changes)
+
+
+def whole_multiples(node):
+    """Whether the lengths of all cycles stay in proportion when they are stretched."""
+    if isinstance(node, Schedule):
+        values = [getattr(node, field.name) for field in dataclasses.fields(node)]
+        return getattr(node, "cycle_mult", 1) in (1, 2) and all(map(whole_multiples, values))
+    return all(map(whole_multiples, node.values())) if isinstance(node, dict) else True
+
+
+@law(factor=st.sampled_from([2, 16]))
+def test_stretched_it_is_the_same_curve(data, shape, factor):
+    schedule = data.draw(schedules(shape).filter(with_values).filter(whole_multiples))
+    long = stretched(schedule, factor)
+    np.testing.assert_allclose(long.values(range(0, 300 * factor, factor)), schedule.values(range(300)), rtol=1e-9)
+    assert long.restarts(300 * factor).tolist() == [factor * event for event in schedule.restarts(300)]
+
+
+@law()
+def test_it_jumps_at_restarts_only(data, shape):
+    factor = 512
+    schedule = stretched(drawn(data, shape), factor)
+    values = schedule.values(range(40 * factor))
+    steps = np.abs(np.diff(values)) / max(numbers(schedule))
+    steps[schedule.restarts(40 * factor) - 1] = 0
+    ends = np.array(list(schedule.cycle_bounds(range(40 * factor))[1]), dtype=int)
+    steps[ends[ends < len(steps)]] = 0  # what follows the last cycle may be its start value again: a triangle's
+    assert steps.max() < 0.2
+
+
+@law()
+def test_cycles_are_numbered_in_order(data, shape):
+    schedule = drawn(data, shape)
+    started, completed = schedule.cycle_bounds(range(300))
+    assert list(started) == [0, *schedule.restarts(300)]
+    assert list(started.values()) == list(range(1, len(started) + 1))
+    assert schedule.cycles(300) == len(started)
+    assert sorted(completed.values()) == list(range(1, len(completed) + 1))
+    assert all(started[first] == number for first, number in zip(started, started.values(), strict=True))
+    parts = [schedule.cycle_bounds(range(i, i + 11)) for i in range(0, 300, 11)]
+    for whole, which in ((started, 0), (completed, 1)):
+        assert {k: v for part in parts for k, v in part[which].items() if k < 300} == whole
+
+
+@law()
+def test_copies_are_equal(data, shape):
+    schedule = drawn(data, shape)
+    for other in (pickle.loads(pickle.dumps(schedule)), copy.deepcopy(schedule), from_plain(to_plain(schedule))):
+        assert other == schedule
+        assert other.values(range(99)).tolist() == schedule.values(range(99)).tolist()
+    with pytest.raises(AttributeError, match="cannot be modified"):
+        setattr(schedule, dataclasses.fields(schedule)[0].name, 1)
+
+
+@law(event=st.sampled_from(Event))
+def test_it_goes_through_yaml_and_back(data, shape, event):
+    schedule = data.draw(schedules(shape, durations=EVENTS | UNITS))
+    fields = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(type(schedule)) if f.name[0] != "_"}
+    schema = CONFIGS.of(type(schedule))
+    config = schema(**fields, event=event, param_name="momentum", relative=True)
+    written = OmegaConf.to_yaml(OmegaConf.structured(config))
+    assert OmegaConf.to_object(typed(OmegaConf.to_container(OmegaConf.create(written)))) == config
+
+
+@law()
+def test_resolving_keeps_the_curve(data, shape):
+    declared = data.draw(schedules(shape, durations=EVENTS | UNITS))
+    try:
+        resolved = declared.resolve(**RUN)
+    except ValueError as refused:
+        message = str(refused)
+        assert "must be at least" in message or "must ascend" in message
+        return
+    assert resolved == declared.resolve_in(Run(**RUN))
+    assert resolved.resolve(epoch_length=99, max_epochs=99) == resolved, "nothing is left to resolve"
+
+
+@law()
+def test_a_phase_of_its_own_is_the_schedule_itself(data, shape):
+    schedule = drawn(data, shape)
+    alone = Phases(phases={"only": schedule})
+    after = Phases(phases={"before": lasting(schedule, 13), "then": lasting(schedule, 40), "rest": schedule})
+    assert alone.values(range(200)).tolist() == schedule.values(range(200)).tolist()
+    expected = [*schedule.values(range(13)), *schedule.values(range(40)), *schedule.values(range(147))]
+    assert after.values(range(200)).tolist() == expected
+    assert {type(one) for one in after.phases.values()} == {phase(type(schedule))}
