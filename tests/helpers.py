@@ -38,3 +38,21 @@ def build_wheel(folder: Path) -> Path:
     """Our wheel, built into ``folder``."""
     Run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT).check()
     return next(folder.glob("*.whl"))
+
+
+def random_parameters(rng):
+    """A shape's name and parameters with which ignite does not fail within 200 events."""
+    name = str(rng.choice(["CosineAnnealing", "LinearCyclical"]))
+    fields = {
+        "start_value": rng.uniform(1e-3, 1),
+        "end_value": rng.uniform(1e-3, 1),
+        "cycle_size": int(rng.integers(2, 60)),
+        "cycle_mult": float(rng.choice([1, 1.5, 2, 3, rng.uniform(1, 3)])),
+        "start_value_mult": float(rng.choice([1, rng.uniform(0.7, 1.1)])),
+        "end_value_mult": float(rng.choice([1, rng.uniform(0.7, 1.1)])),
+    }
+    if name == "LinearCyclical":
+        fields["monotonic"] = bool(rng.integers(2))
+    if fields.get("monotonic", True):
+        fields["warmup_duration"] = int(rng.choice([0, rng.integers(1, 20)]))
+    return name, fields

@@ -22,6 +22,7 @@ class Bound:
     Attributes:
         declared: the schedule as it was given, its durations perhaps with units.
         event_index: the event whose value is the next to be applied, from 0.
+        current: another object whenever another schedule is in force, or a run begins.
         target: where the values go.
         on_mismatch: what to do when a checkpoint has another schedule.
     """
@@ -54,10 +55,17 @@ class Bound:
         self.on_mismatch = _policy(on_mismatch)
         self.event = event
         self.event_index = 0
-        self._schedule = schedule
-        self._run: Run | None = None  # the run in which the schedule was resolved
+        self._use(schedule, None)
         self._loaded = False  # whether there is progress that no run has continued yet
         self.target = Target(optimizer, param_name, param_group_index, param_group, self.relative)
+
+    def _use(self, schedule: Schedule, run: Run | None) -> None:
+        self._schedule, self._run = schedule, run  # the run in which the schedule was resolved
+        self.renew()
+
+    def renew(self) -> None:
+        """Let whoever follows a clock look anew at the schedule and at its cycles."""
+        self.current = object()
 
     @property
     def schedule(self) -> Schedule:
@@ -122,7 +130,8 @@ class Bound:
             ):
                 schedule = self._schedule
         check(schedule, run.num_events, self.target.domain, self.target.scales)
-        self._schedule, self._run, self._loaded = schedule, run, False
+        self._use(schedule, run)
+        self._loaded = False
         return shrinking(schedule, run.num_events)
 
     def restore(self, index: int) -> None:
@@ -191,9 +200,9 @@ class Bound:
         if keep:
             self.declared = saved
         if keep or not differing:
-            self._schedule, self._run = resolved, run
+            self._use(resolved, run)
         else:
-            self._schedule, self._run = self.declared, None
+            self._use(self.declared, None)
         self.event_index, self._loaded = index, True
 
     def _load_ignite(self, state_dict: Mapping[str, Any]) -> None:

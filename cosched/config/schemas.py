@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from cosched.schedules import registry
 from cosched.schedules.durations import Event
 from cosched.schedules.spelling import did_you_mean
-from cosched.schedules.phases import PHASES
+from cosched.schedules.phases import phase
 from cosched.schedules.schedule import Schedule
 
 
@@ -97,7 +97,7 @@ OWN = {  # by name, the bound schedulers that have a class of their own
 }
 
 
-def _bound(name: str, shape: type[Schedule]) -> type[Binding]:
+def _make(name: str, shape: type[Schedule]) -> type[Binding]:
     target = f"cosched.{shape.__name__}Scheduler"
     own: list[tuple[str, Any, Any]] = [("_target_", str, field(default=target))]
     if target not in OWN or OWN[target] != name:
@@ -115,7 +115,7 @@ def _bound(name: str, shape: type[Schedule]) -> type[Binding]:
     )
 
 
-CONFIGS = registry.Derived(__name__, "CONFIGS", _bound)
+scheduler = registry.Derived(__name__, "scheduler", _make)
 
 
 def options(group: str) -> list[str]:
@@ -130,7 +130,7 @@ def schema(group: str, name: str) -> type[Any] | None:
     if not registry.known(name):
         return None
     shape = registry.shape(name)
-    return PHASES.of(shape) if group == "cosched/phase" else CONFIGS.of(shape)
+    return phase(shape) if group == "cosched/phase" else scheduler(shape)
 
 
 def schema_of(node: Mapping[Any, Any]) -> type[Any] | None:
@@ -141,10 +141,10 @@ def schema_of(node: Mapping[Any, Any]) -> type[Any] | None:
     """
     target = str(node.get("_target_"))
     if target in OWN:
-        return CONFIGS.of(registry.shape(OWN[target]))
+        return scheduler(registry.shape(OWN[target]))
     if target in ("cosched.Phase", "cosched.RegisteredScheduler"):
         shape = registry.shape(str(node.get("shape")))
-        return PHASES.of(shape) if target == "cosched.Phase" else CONFIGS.of(shape)
+        return phase(shape) if target == "cosched.Phase" else scheduler(shape)
     return None
 
 
@@ -167,7 +167,7 @@ def misspelt(overrides: Iterable[str]) -> list[str]:
 
     Hydra's own refusal of such an override advises ``+``, which would add the misspelt key.
     """
-    shapes = [CONFIGS.of(registry.shape(name)) for name in registry.names()]
+    shapes = [scheduler(registry.shape(name)) for name in registry.names()]
     known = sorted({"duration", *(f.name for shape in shapes for f in fields(shape))} - {"_target_"})
     keys = [override.partition("=")[0].lstrip("+~").split(".") for override in overrides]
     return [

@@ -49,7 +49,7 @@ class Phase(Schedule):
         return super().__new__(made)
 
 
-def _phase(name: str, shape: type[Any]) -> type[Phase]:
+def _make(name: str, shape: type[Any]) -> type[Phase]:
     declared: list[tuple[str, Any, Any]] = [("duration", Duration | None, field(default=None))]
     if "cycle_size" in {f.name for f in fields(shape)}:
         declared += [("cycle_size", Duration | None, field(default=None)), ("num_cycles", int | None, 1)]
@@ -66,16 +66,7 @@ def _phase(name: str, shape: type[Any]) -> type[Phase]:
     )
 
 
-PHASES = registry.Derived(__name__, "PHASES", _phase)
-
-
-def phase(shape: type[Any]) -> type[Phase]:
-    """The type of a phase that has the fields of ``shape``, and how long it lasts.
-
-    Raises:
-        ValueError: ``shape`` is not registered.
-    """
-    return PHASES.of(shape)  # type: ignore[no-any-return]
+phase = registry.Derived(__name__, "phase", _make)
 
 
 def lasting(schedule: Schedule, duration: Duration | None) -> Phase:

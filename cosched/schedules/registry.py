@@ -130,15 +130,15 @@ def name_of(shape: type[Any]) -> str:
 
 
 class Derived:
-    """Types that are derived from shapes, each made when it is asked for: ``PHASES.cosine_annealing``.
+    """Types that are derived from shapes, each made when it is asked for: ``phase.cosine_annealing``.
 
-    pickle finds them as it finds any class, by module and qualified name, in another process too.
+    It stands in ``module`` as ``name``, where pickle finds the types as it finds any class, in another process too.
     """
 
     def __init__(self, module: str, name: str, make: Callable[[str, type[Schedule]], type[Any]]) -> None:
         self._module, self._name, self._make = module, name, make
 
-    def of(self, shape: type[Any]) -> type[Any]:
+    def __call__(self, shape: type[Any]) -> type[Any]:
         """The type that is derived from a registered shape.
 
         Raises:
@@ -155,4 +155,4 @@ class Derived:
     def __getattr__(self, name: str) -> type[Any]:
         if name not in _shapes and name not in _offered():
             raise AttributeError(name)
-        return self.of(shape(name))
+        return self(shape(name))

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 import cosched
 from cosched import CosineAnnealingScheduler, EngineState
-from cosched.config.schemas import CONFIGS
+from cosched.config.schemas import scheduler as config_of
 
 FIELDS = {"start_value": 1.0, "end_value": 0.1, "cycle_size": 4}
 
@@ -291,7 +291,7 @@ def test_an_attribute_of_the_engines_state_is_driven_by_config():
     seen = []
     engine = Engine(lambda engine, batch: seen.append(engine.state.temperature))
     engine.state.temperature = 3
-    config = OmegaConf.structured(CONFIGS.cosine_annealing(**FIELDS, param_name="engine.state.temperature"))
+    config = OmegaConf.structured(config_of.cosine_annealing(**FIELDS, param_name="engine.state.temperature"))
     scheduler = cosched.attach(engine, config)
     engine.run(range(10))
     assert seen == scheduler.schedule.values(range(10)).tolist()

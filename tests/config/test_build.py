@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 import cosched
 from cosched.config.build import Allowed
-from cosched.config.schemas import CONFIGS
+from cosched.config.schemas import scheduler as config_of
 from cosched.digits.training import ALLOWED
 from cosched.loops.ignite.attaching import KINDS, WARMUP
 
@@ -25,7 +25,7 @@ def attach(config, sgd, **arguments):
 
 
 def typed(**changes):
-    return OmegaConf.merge(OmegaConf.structured(CONFIGS.cosine_annealing), FIELDS, changes)
+    return OmegaConf.merge(OmegaConf.structured(config_of.cosine_annealing), FIELDS, changes)
 
 
 @pytest.mark.parametrize("escapes", ["", "\\", "\\\\\\"])
@@ -46,14 +46,14 @@ def test_a_plain_dict_is_resolved_once(sgd):
     [
         {"_target_": "torch.load"},
         {"_target_": "os.system"},
-        {"_target_": "cosched.digits.torch.load"},
+        {"_target_": "cosched.digits.ranks.torch.load"},
         {"_target_": "ignite.handlers.checkpoint.torch.save"},
         {"_target_": "cosched.attach", "allow": ["os."], "scheduler": {"_target_": "os.system", "command": "true"}},
-        {"_target_": "cosched.build.build", "node": {"_target_": "os.system"}},
-        {"_target_": "cosched.build.Allowed"},
-        {"_target_": "cosched.train.cli"},
-        {"_target_": "cosched.digits.train"},
-        {"_target_": "cosched.report.ScheduleReport"},
+        {"_target_": "cosched.build", "node": {"_target_": "os.system"}},
+        {"_target_": "cosched.Allowed"},
+        {"_target_": "cosched.digits.command.cli"},
+        {"_target_": "cosched.digits.training.train"},
+        {"_target_": "cosched.sweeps.report.ScheduleReport"},
         {"_target_": "cosched.CosineAnnealingScheduler.plot_values"},
         {"_target_": "ignite.handlers.DiskSaver", "dirname": "made"},
         {"_target_": "ignite.handlers.ModelCheckpoint", "dirname": "made"},

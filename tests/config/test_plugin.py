@@ -46,11 +46,11 @@ def test_both_plugins_are_there(app):
 def test_our_options_are_typed(app):
     config = ["scheduler=linear_cyclical", "scheduler.start_value=1", "scheduler.end_value=0", "scheduler.cycle_size=4"]
     shown = app(*config).check().out
-    assert "_target_: cosched.schedulers.LinearCyclicalScheduler" in shown
+    assert "_target_: cosched.LinearCyclicalScheduler" in shown
     assert "first value: 1.0" in shown
     assert "heavy: []" in shown, "looking at a curve needs no torch"
     for override, message in (
-        ("scheduler.cycle_mlt=2", "Key 'cycle_mlt' not in 'CONFIGS.linear_cyclical'"),
+        ("scheduler.cycle_mlt=2", "Key 'cycle_mlt' not in 'LinearCyclicalConfig'"),
         ("+scheduler.cycle_mlt=2", "has no field 'cycle_mlt': did you mean 'cycle_mult'"),
         ("scheduler.num_cycles=abc", "Value 'abc' of type 'str' could not be converted to Integer"),
         ("scheduler.event=ITERATION", "expected one of [ITERATION_STARTED, EPOCH_STARTED]"),

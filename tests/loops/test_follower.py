@@ -148,7 +148,7 @@ def test_a_state_without_its_engine_is_refused(sgd):
     scheduler(None)
     engine, other = attached(sgd)
     other.load_state_dict(scheduler.state_dict())
-    with pytest.raises(ConfigError, match="a state of event 1 was loaded, but the engine starts at 0: restore"):
+    with pytest.raises(ConfigError, match="a state of event 1 was loaded, but the run starts at 0: restore"):
         engine.run(range(9))
     chosen, third = attached(sgd, on_mismatch="config")
     third.load_state_dict(scheduler.state_dict())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from ignite.engine import CallableEventWithFilter, Engine, EventEnum, Events, RemovableEventHandle, State
-from ignite.handlers.param_scheduler import ParamGroupScheduler
+from ignite.handlers.param_scheduler import BaseParamScheduler, ParamGroupScheduler
 
+from cosched.binding.bound import Bound
 from cosched.config.schemas import ConfigError
 from cosched.schedules.durations import Event, Run
 from cosched.schedules.schedule import BLOCK
@@ -44,16 +46,16 @@ class CycleEvents(EventEnum):
         if name is None:
             return super().__call__(*args, **filters)
         others = super().__call__(*args, **filters).filter if args or filters else None
-        return CallableEventWithFilter(self.value, _ByName(name, others), self.name)
+        return CallableEventWithFilter(self.value, _ByName(self, name, others), self.name)
 
 
 class _ByName:
     """The event filter of one scheduler's cycles."""
 
-    waiting: WeakSet[_ByName] = WeakSet()  # those that no engine has asked yet
+    waiting: WeakSet[_ByName] = WeakSet()  # those that no engine has asked yet; which engine will ask is not known
 
-    def __init__(self, name: str, others: Callable[[Engine, int], bool] | None) -> None:
-        self.name, self.others = name, others
+    def __init__(self, event: CycleEvents, name: str, others: Callable[[Engine, int], bool] | None) -> None:
+        self.event, self.name, self.others = event, name, others
         self.waiting.add(self)
 
     def __call__(self, engine: Engine, event: int) -> bool:
@@ -128,6 +130,11 @@ class Follower(Attachment):
         self.attribute = CLOCKS[event.value]
         self.superseded: str | None = None  # by what drives the same numbers now, on another engine
         self._completing: RemovableEventHandle | None = None
+        self._seen: object = None  # the state of the scheduler for which the next are known
+        self._ahead = self._quiet = (0, 0)
+        self._begun: dict[int, int] = {}
+        self._ended: dict[int, int] = {}
+        self._turns: list[int] = []
         if event.value.endswith("_completed"):
             warnings.warn(
                 f"{name}: at {event.value} a value comes too late for the first step, which uses the optimizer's own; "
@@ -172,6 +179,12 @@ class Follower(Attachment):
         if last:
             scheduler.restore(last)
 
+    def watch(self) -> None:
+        """What a handler for every event does, for a scheduler that is applied at some of them only."""
+        index = self.count - 1
+        if self._seen is not self.scheduler.current or not self._quiet[0] <= index < self._quiet[1]:
+            self._quiet = (index, self.announce(index))
+
     def announce(self, index: int) -> int:
         """Fire the events of a cycle that begins at ``index``, or ends with it; return the event to be asked again."""
         if self.superseded is not None:
@@ -180,17 +193,19 @@ class Follower(Attachment):
                 "scheduler and an optimizer of its own, or use cosched.detach"
             )
         self._complete_no_more()
-        ahead = range(index, index + BLOCK)
-        begun, ended = self.scheduler.schedule.cycle_bounds(ahead)
-        if index in begun:
-            self._fire(CycleEvents.CYCLE_STARTED, begun[index])
-        if index in ended:
-            completed = Events(f"{self.attribute}_completed")
+        if self._seen is not self.scheduler.current or not self._ahead[0] <= index < self._ahead[1]:
+            self._seen, self._ahead = self.scheduler.current, (index, index + BLOCK)
+            self._begun, self._ended = self.scheduler.schedule.cycle_bounds(range(*self._ahead))
+            self._turns = sorted({*self._begun, *self._ended, *(event + 1 for event in self._ended)})
+        if index in self._begun:
+            self._fire(CycleEvents.CYCLE_STARTED, self._begun[index])
+        if index in self._ended:
+            completed, number = Events(f"{self.attribute}_completed"), self._ended[index]
             self._completing = self.engine.add_event_handler(
-                completed, lambda: self._fire(CycleEvents.CYCLE_COMPLETED, ended[index])
+                completed, lambda: self._fire(CycleEvents.CYCLE_COMPLETED, number)
             )
-            return index + 1
-        return min((one for one in (*begun, *ended) if one > index), default=ahead.stop)
+        following = bisect_right(self._turns, index)
+        return self._turns[following] if following < len(self._turns) else self._ahead[1]
 
     def _fire(self, event: CycleEvents, number: int) -> None:
         self.engine.state.cycle, self.engine.state.cycle_name = number, self.name  # type: ignore[attr-defined]
@@ -208,13 +223,17 @@ class Follower(Attachment):
 
     def _check_names(self) -> None:
         """Refuse a filter for the cycles of a scheduler that is not there: it would silently never fire."""
-        names = [one.name for one in attachments()]
-        for filter_ in list(_ByName.waiting):
-            if filter_.name not in names:
-                raise ValueError(
-                    f"CycleEvents are awaited of name={filter_.name!r}, which none of the attached schedulers has: "
-                    f"{did_you_mean(filter_.name, names)}"
-                )
+        if self._unknown():
+            gc.collect()  # those of engines that are gone do not count
+        for filter_ in self._unknown():
+            raise ValueError(
+                f"{filter_.event}(name={filter_.name!r}) waits for none of the schedulers: "
+                f"{did_you_mean(filter_.name, dict.fromkeys(one.name for one in attachments(self.engine)))}"
+            )
+
+    def _unknown(self) -> list[_ByName]:
+        names = {one.name for one in attachments()}
+        return [one for one in list(_ByName.waiting) if one.name not in names]
 
     def _check_driven_once(self) -> None:
         """Refuse two schedulers, or one twice, that drive the same number of the same parameter group.
@@ -223,8 +242,14 @@ class Follower(Attachment):
         """
         driven = numbers(self.scheduler)
         here = [(str(one), numbers(one.scheduler)) for one in attachments(self.engine) if one is not self]
-        by_hand = [one for one in list(type(self.scheduler).alive) if self.engine.has_event_handler(one)]
-        here += [(f"{type(one).__name__}, added as an event handler", numbers(one)) for one in by_hand]
+        attached = [one.scheduler for one in attachments(self.engine)]
+        here += [
+            (f"{type(handler).__name__} on {event}", numbers(handler))
+            for event in CLOCKS
+            for handler in handlers(self.engine, Events(event))
+            if isinstance(handler, (BaseParamScheduler, ParamGroupScheduler))
+            and not any(handler is one for one in attached if not isinstance(one, Bound))
+        ]
         for other, theirs in here:
             for key in driven.keys() & theirs.keys():
                 raise ValueError(
@@ -236,7 +261,27 @@ class Follower(Attachment):
             if isinstance(one, Follower) and one.engine is not self.engine:
                 if driven.keys() & numbers(one.scheduler).keys():
                     one.superseded = f"{self} of another engine"
-                    one.scheduler.look_again()
+                    one.scheduler.renew()
+
+
+class _Listening:
+    """Compared with each handler of an engine, it takes note of them."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def __eq__(self, other: object) -> bool:
+        self.seen.append(other)
+        return False
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def handlers(engine: Engine, event: Events) -> list[Any]:
+    """The handlers of an event; ignite only says whether a given one is among them, and compares it with all."""
+    listening = _Listening()
+    engine.has_event_handler(listening, event)  # type: ignore[arg-type]
+    return listening.seen
 
 
 def numbers(scheduler: Any) -> dict[tuple[int, str], str]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Mapping
-from copy import copy
-from typing import Any, ClassVar
-from weakref import WeakSet
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from ignite.handlers.param_scheduler import ParamScheduler
 
 from cosched.binding.bound import Bound
@@ -42,8 +39,6 @@ class BoundScheduler(Bound, ParamScheduler):
         ValueError: ``param_name`` is in no group, or the group does not exist.
     """
 
-    alive: ClassVar[WeakSet[BoundScheduler]] = WeakSet()  # to find those that were added to an engine by hand
-
     def __init__(
         self,
         optimizer: Any,
@@ -69,7 +64,6 @@ class BoundScheduler(Bound, ParamScheduler):
             event=known_event(event),
             on_mismatch=on_mismatch,
         )
-        self.alive.add(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.declared!r}, {self.target.number!r})"
@@ -112,38 +106,38 @@ class BoundScheduler(Bound, ParamScheduler):
         event = self.event = self.event if event is None else known_event(event)
         follower = Follower(self, engine, event, name or self.param_name)
         counts_iterations = follower.attribute == "iteration"
-        write = self.target.write
-
-        schedule, values, first, stop = self._schedule, array("d"), 0, 0
+        write, filtered = self.target.write, self.filtered
+        current, first, stop, end = None, 0, 0, 0
+        values: Sequence[float] = ()
 
         # What `__call__` does, at the clock's index and without a call or a look-up that can be spared: this runs in
         # every event. It takes no argument, for to pass the engine ignite would resolve a weak reference each time.
         def apply() -> None:
-            nonlocal schedule, values, first, stop
+            nonlocal current, values, first, stop, end
             state = engine.state
             index = (state.iteration if counts_iterations else state.epoch) - 1
-            known = first <= index < stop and schedule is self._schedule
+            known = first <= index < stop and current is self.current
             if not known:
-                schedule = self._schedule
-                first, stop, values = self.window(index)
+                if current is not self.current or not first <= index < end:
+                    current = self.current
+                    first, end, values = self.window(index)
+                stop = end
             write(values[index - first])
             self.event_index = index + 1
             if self._save_history:
                 self._record(engine, name, values[index - first])
-            if not known:
-                stop = min(stop, follower.announce(index))
+            if not (known or filtered):
+                stop = min(end, follower.announce(index))  # asked again where a cycle begins or has ended
 
         follower.on(event, apply)
+        if filtered:  # cycles begin and end at other events, too
+            follower.on(Events(event.value), follower.watch)
 
     def detach(self, engine: Engine | None = None) -> None:
         """Undo `attach`, on ``engine`` or on every engine."""
         for one in list(attachments(engine)):
             if one.scheduler is self:
                 one.detach()
-
-    def look_again(self) -> None:
-        """Let whoever follows a clock ask for the schedule anew at the next event."""
-        self._schedule = copy(self._schedule)
 
     def state_dict(self) -> dict[str, Any]:
         """The progress, and what it is the progress of, as plain data."""

@@ -1,6 +1,7 @@
 """Our shapes as bound schedulers, each with ignite's positional arguments and its own; any other shape by its name.
 
-Each signature is written out, for readers, editors and type checkers; a test compares it with the shape's fields.
+What is positional, and in which order, is written out. What all of them take by keyword stands in a `TypedDict` for
+type checkers; at run time signatures and docstrings are completed from the shape's fields and from `BoundScheduler`.
 """
 
 from __future__ import annotations
@@ -9,26 +10,41 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import wraps
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from cosched.binding.bound import Mismatch
 from cosched.loops.ignite.follower import IgniteEvent
-from cosched.loops.ignite.scheduler import BoundScheduler
+from cosched.loops.ignite.scheduler import BindingOptions, BoundScheduler, HasGroups
+from cosched.schedules import docstrings
 from cosched.schedules.cyclical import (
     CosineAnnealing,
+    CyclicalSchedule,
     ExponentialAnnealing,
     LinearCyclical,
     PolynomialAnnealing,
     SqrtAnnealing,
 )
 from cosched.schedules.durations import Duration, Event
-from cosched.schedules.spelling import did_you_mean
 from cosched.schedules.phases import Phases, Scaled
 from cosched.schedules.registry import shape as registered
 from cosched.schedules.schedule import Schedule
 from cosched.schedules.shapes import Constant, InverseSqrt, PiecewiseLinear
+from cosched.schedules.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Init = TypeVar("Init", bound=Callable[..., None])
+
+
+class CyclicalOptions(BindingOptions, total=False):
+    """What bound schedulers of cyclical shapes take by keyword; `CyclicalSchedule` says what it means."""
+
+    warmup_duration: Duration
+    num_cycles: int | None
+    endpoint: bool
+    amplitude_mult: float
+    amplitude_decay: float
 
 
 def _made(shape: type[Schedule], given: dict[str, Any]) -> Schedule:
@@ -43,23 +59,37 @@ def _made(shape: type[Schedule], given: dict[str, Any]) -> Schedule:
     return shape(**{name: given.pop(name) for name in names if name in given})
 
 
-def _constructor(declared: Init) -> Init:
-    """A constructor with the signature of ``declared`` that makes the class's schedule of its fields, and binds it."""
-    signature = inspect.signature(declared)
+def _completed(declared: inspect.Signature, shape: type[Schedule]) -> inspect.Signature:
+    """The signature with the fields of the shape and `BoundScheduler`'s arguments in the place of its ``**options``."""
+    *own, _ = declared.parameters.values()
+    more = {**inspect.signature(shape).parameters, **inspect.signature(BoundScheduler).parameters}
+    missing = [one for name, one in more.items() if name not in declared.parameters and name != "schedule"]
+    return declared.replace(parameters=[*own, *missing])
 
-    @wraps(declared)
-    def construct(self: BoundScheduler, *args: Any, **kwargs: Any) -> None:
-        for name in kwargs.keys() - signature.parameters.keys():
-            known = did_you_mean(name, list(signature.parameters)[1:])
-            raise TypeError(f"{type(self).__name__} has no argument {name!r}: {known}")
-        bound = signature.bind(self, *args, **kwargs)
-        bound.apply_defaults()
-        given = dict(bound.arguments)
-        del given["self"]
-        schedule = self._schedule_from(given)
-        BoundScheduler.__init__(self, schedule=schedule, **given)
 
-    return construct  # type: ignore[return-value]
+def _constructor(shape: type[Schedule]) -> Callable[[Init], Init]:
+    """Give the declared constructor its body: make a ``shape`` of the arguments that are its fields, and bind it."""
+
+    def decorate(declared: Init) -> Init:
+        signature = _completed(inspect.signature(declared), shape)
+
+        @wraps(declared)
+        def construct(self: BoundScheduler, *args: Any, **kwargs: Any) -> None:
+            for name in kwargs.keys() - signature.parameters.keys():
+                known = did_you_mean(name, list(signature.parameters)[1:])
+                raise TypeError(f"{type(self).__name__} has no argument {name!r}: {known}")
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            given = dict(bound.arguments)
+            del given["self"]
+            schedule = self._schedule_from(given)
+            BoundScheduler.__init__(self, schedule=schedule, **given)
+
+        construct.__signature__ = signature  # type: ignore[attr-defined]
+        construct.__annotations__ = {one.name: one.annotation for one in list(signature.parameters.values())[1:]}
+        return construct  # type: ignore[return-value]
+
+    return decorate
 
 
 class ShapeScheduler(BoundScheduler):
@@ -67,18 +97,29 @@ class ShapeScheduler(BoundScheduler):
 
     shape: ClassVar[type[Schedule]]
 
+    def __init_subclass__(cls) -> None:
+        known = docstrings.meanings(BoundScheduler) | docstrings.meanings(cls.shape)
+        cls.__doc__ = docstrings.compose(
+            "\n\n".join(filter(None, (docstrings.sections(one)[""] for one in (cls, cls.shape)))),
+            "Args",
+            {name: known[name] for name in inspect.signature(cls).parameters if name in known},
+            docstrings.sections(BoundScheduler).get("Raises"),
+        )
+
     @classmethod
     def _schedule_from(cls, given: dict[str, Any]) -> Schedule:
         return _made(cls.shape, given)
 
 
 class CyclicalScheduler(ShapeScheduler):
-    """What the bound schedulers share whose shape has the fields of `CyclicalSchedule` and no more."""
+    """`CyclicalSchedule`, bound to a parameter of an optimizer: what has its fields and no more."""
 
-    @_constructor
+    shape = CyclicalSchedule
+
+    @_constructor(CyclicalSchedule)
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: HasGroups,
         param_name: str,
         start_value: float,
         end_value: float,
@@ -88,46 +129,37 @@ class CyclicalScheduler(ShapeScheduler):
         end_value_mult: float = 1.0,
         save_history: bool = False,
         param_group_index: int | None = None,
-        *,
-        warmup_duration: Duration = 0,
-        num_cycles: int | None = None,
-        endpoint: bool = False,
-        amplitude_mult: float = 1.0,
-        amplitude_decay: float = 1.0,
-        param_group: str | None = None,
-        relative: bool = False,
-        event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
-        on_mismatch: Mismatch | str = Mismatch.error,
+        **options: Unpack[CyclicalOptions],
     ) -> None: ...
 
 
 class CosineAnnealingScheduler(CyclicalScheduler):
-    """Anneals a parameter from ``start_value`` to ``end_value`` along half a cosine wave over each cycle."""
+    """`cosched.CosineAnnealing`, bound to a parameter of an optimizer."""
 
     shape = CosineAnnealing
 
 
 class SqrtAnnealingScheduler(CyclicalScheduler):
-    """Anneals a parameter along one minus a square root over each cycle."""
+    """`cosched.SqrtAnnealing`, bound to a parameter of an optimizer."""
 
     shape = SqrtAnnealing
 
 
 class ExponentialAnnealingScheduler(CyclicalScheduler):
-    """Anneals a parameter by equal factors over each cycle."""
+    """`cosched.ExponentialAnnealing`, bound to a parameter of an optimizer."""
 
     shape = ExponentialAnnealing
 
 
 class LinearCyclicalScheduler(ShapeScheduler):
-    """Moves a parameter linearly to ``end_value`` and, unless ``monotonic``, back to ``start_value`` in each cycle."""
+    """`cosched.LinearCyclical`, bound to a parameter of an optimizer."""
 
     shape = LinearCyclical
 
-    @_constructor
+    @_constructor(LinearCyclical)
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: HasGroups,
         param_name: str,
         start_value: float,
         end_value: float,
@@ -138,28 +170,20 @@ class LinearCyclicalScheduler(ShapeScheduler):
         save_history: bool = False,
         param_group_index: int | None = None,
         *,
-        warmup_duration: Duration = 0,
-        num_cycles: int | None = None,
-        endpoint: bool = False,
-        amplitude_mult: float = 1.0,
-        amplitude_decay: float = 1.0,
         monotonic: bool = False,
-        param_group: str | None = None,
-        relative: bool = False,
-        event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
-        on_mismatch: Mismatch | str = Mismatch.error,
+        **options: Unpack[CyclicalOptions],
     ) -> None: ...
 
 
 class PolynomialAnnealingScheduler(ShapeScheduler):
-    """Anneals a parameter as a power of what remains of each cycle, linearly where the power is 1."""
+    """`cosched.PolynomialAnnealing`, bound to a parameter of an optimizer."""
 
     shape = PolynomialAnnealing
 
-    @_constructor
+    @_constructor(PolynomialAnnealing)
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: HasGroups,
         param_name: str,
         start_value: float,
         end_value: float,
@@ -170,125 +194,97 @@ class PolynomialAnnealingScheduler(ShapeScheduler):
         save_history: bool = False,
         param_group_index: int | None = None,
         *,
-        warmup_duration: Duration = 0,
-        num_cycles: int | None = None,
-        endpoint: bool = False,
-        amplitude_mult: float = 1.0,
-        amplitude_decay: float = 1.0,
         power: float = 1.0,
-        param_group: str | None = None,
-        relative: bool = False,
-        event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
-        on_mismatch: Mismatch | str = Mismatch.error,
+        **options: Unpack[CyclicalOptions],
     ) -> None: ...
 
 
 class ConstantScheduler(ShapeScheduler):
-    """Holds a parameter at one value."""
+    """`cosched.Constant`, bound to a parameter of an optimizer."""
 
     shape = Constant
 
-    @_constructor
+    @_constructor(Constant)
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: HasGroups,
         param_name: str,
         value: float,
         save_history: bool = False,
         param_group_index: int | None = None,
-        *,
-        param_group: str | None = None,
-        relative: bool = False,
-        event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
-        on_mismatch: Mismatch | str = Mismatch.error,
+        **options: Unpack[BindingOptions],
     ) -> None: ...
 
 
 class InverseSqrtScheduler(ShapeScheduler):
-    """Lets a parameter fall as the inverse square root, for ever."""
+    """`cosched.InverseSqrt`, bound to a parameter of an optimizer."""
 
     shape = InverseSqrt
 
-    @_constructor
+    @_constructor(InverseSqrt)
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: HasGroups,
         param_name: str,
         start_value: float,
         timescale: Duration,
         save_history: bool = False,
         param_group_index: int | None = None,
-        *,
-        param_group: str | None = None,
-        relative: bool = False,
-        event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
-        on_mismatch: Mismatch | str = Mismatch.error,
+        **options: Unpack[BindingOptions],
     ) -> None: ...
 
 
 class PiecewiseLinearScheduler(ShapeScheduler):
-    """Moves a parameter through given points in straight lines."""
+    """`cosched.PiecewiseLinear`, bound to a parameter of an optimizer."""
 
     shape = PiecewiseLinear
 
-    @_constructor
+    @_constructor(PiecewiseLinear)
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: HasGroups,
         param_name: str,
-        milestones: Sequence[Any],
+        milestones: Sequence[Sequence[Any]],
         save_history: bool = False,
         param_group_index: int | None = None,
-        *,
-        param_group: str | None = None,
-        relative: bool = False,
-        event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
-        on_mismatch: Mismatch | str = Mismatch.error,
+        **options: Unpack[BindingOptions],
     ) -> None: ...
 
 
 class PhasesScheduler(ShapeScheduler):
-    """Drives a parameter with several schedules, one after another, as one."""
+    """`cosched.Phases`, bound to a parameter of an optimizer."""
 
     shape = Phases
 
-    @_constructor
+    @_constructor(Phases)
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: HasGroups,
         param_name: str,
-        phases: Mapping[str, Any],
+        phases: Mapping[str, Schedule],
         save_history: bool = False,
         param_group_index: int | None = None,
-        *,
-        param_group: str | None = None,
-        relative: bool = False,
-        event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
-        on_mismatch: Mismatch | str = Mismatch.error,
+        **options: Unpack[BindingOptions],
     ) -> None: ...
 
 
 class ScaledScheduler(ShapeScheduler):
-    """Drives a parameter with another schedule's values, scaled and clipped."""
+    """`cosched.Scaled`, bound to a parameter of an optimizer."""
 
     shape = Scaled
 
-    @_constructor
+    @_constructor(Scaled)
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: HasGroups,
         param_name: str,
-        schedule: Any,
+        schedule: Schedule,
         factor: float = 1.0,
         lower: float | None = None,
         upper: float | None = None,
         save_history: bool = False,
         param_group_index: int | None = None,
-        *,
-        param_group: str | None = None,
-        relative: bool = False,
-        event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
-        on_mismatch: Mismatch | str = Mismatch.error,
+        **options: Unpack[BindingOptions],
     ) -> None: ...
 
 
@@ -300,7 +296,7 @@ class RegisteredScheduler(BoundScheduler):
 
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: HasGroups,
         shape: str,
         param_name: str = "lr",
         save_history: bool = False,
