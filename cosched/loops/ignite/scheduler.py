@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypedDict
 
 from ignite.engine import Engine, Events
 from ignite.handlers.param_scheduler import ParamScheduler
@@ -15,6 +15,23 @@ from cosched.loops.ignite.follower import Follower, IgniteEvent, attachments, kn
 from cosched.schedules.durations import Event
 from cosched.schedules.fields import flag
 from cosched.schedules.schedule import Schedule
+
+
+class HasGroups(Protocol):
+    """What can be driven: an optimizer, or any object that has parameter groups."""
+
+    @property
+    def param_groups(self) -> Sequence[Group]:
+        """The groups, each with its numbers by name."""
+
+
+class BindingOptions(TypedDict, total=False):
+    """What every bound scheduler takes by keyword, for type checkers; `BoundScheduler` says what it means."""
+
+    param_group: str | None
+    relative: bool
+    event: str | Event | IgniteEvent
+    on_mismatch: Mismatch | str
 
 
 class BoundScheduler(Bound, ParamScheduler):
@@ -41,7 +58,7 @@ class BoundScheduler(Bound, ParamScheduler):
 
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: HasGroups,
         schedule: Schedule,
         param_name: str = "lr",
         save_history: bool = False,
@@ -52,7 +69,9 @@ class BoundScheduler(Bound, ParamScheduler):
         event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
         on_mismatch: Mismatch | str = Mismatch.error,
     ) -> None:
-        ParamScheduler.__init__(self, optimizer, param_name, flag("save_history", save_history), param_group_index)
+        history = flag("save_history", save_history)
+        # ignite takes any object with groups, too, but says that it wants torch's class.
+        ParamScheduler.__init__(self, optimizer, param_name, history, param_group_index)  # type: ignore[arg-type]
         Bound.__init__(
             self,
             optimizer,

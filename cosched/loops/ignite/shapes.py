@@ -12,7 +12,7 @@ from dataclasses import fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from cosched.binding.bound import Mismatch
+from cosched.config.schemas import Mismatch
 from cosched.loops.ignite.follower import IgniteEvent
 from cosched.loops.ignite.scheduler import BindingOptions, BoundScheduler, HasGroups
 from cosched.schedules import docstrings
@@ -244,7 +244,7 @@ class PiecewiseLinearScheduler(ShapeScheduler):
         self,
         optimizer: HasGroups,
         param_name: str,
-        milestones: Sequence[Sequence[Any]],
+        milestones: Sequence[Any],
         save_history: bool = False,
         param_group_index: int | None = None,
         **options: Unpack[BindingOptions],
