@@ -36,6 +36,10 @@ class Phase(Schedule):
     shape: str
     duration: Duration | None
 
+    if TYPE_CHECKING:  # for pyright, which asks `__init__` after `__new__`
+
+        def __init__(self, *, shape: str, duration: Duration | None = None, **given: Any) -> None: ...
+
     def __new__(cls, *, shape: str | None = None, **given: Any) -> Phase:
         if cls is not Phase:
             return super().__new__(cls)

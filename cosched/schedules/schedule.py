@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from cosched.schedules import docstrings
 from cosched.schedules.durations import MAX_EVENTS, Duration, Event, Run
 from cosched.schedules.fields import checks, frozen, timed
 from cosched.schedules.spelling import did_you_mean
@@ -45,6 +46,10 @@ class Schedule:
 
     _least: ClassVar[Mapping[str, int]] = {}  # the least number of events of a duration, or value of an integer
     _window: ClassVar[Window] = (0, 0, ())  # on each instance: the values that it has evaluated last
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        docstrings.inherit(cls)
 
     def __post_init__(self) -> None:
         checked = checks(type(self))
