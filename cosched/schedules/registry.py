@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cosched.schedules.schedule import Schedule
 from cosched.schedules.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 S = TypeVar("S", bound=type[Schedule])
 
@@ -57,16 +59,15 @@ def _described(shape: type[Any]) -> str:
 
 
 @cache
-def _offered() -> dict[str, EntryPoint]:
-    """The entry points of other packages by the name of the shape; nothing is loaded."""
-    found: dict[str, EntryPoint] = {}
+def _offered() -> dict[str, list[EntryPoint]]:
+    """The entry points of other packages by the name of the shape, usually one each; nothing is loaded."""
+    from importlib.metadata import entry_points  # it takes its time, and most configs name shapes of ours
+
+    found: dict[str, list[EntryPoint]] = {}
     for one in entry_points(group=GROUP):
-        other = found.setdefault(one.name, one)
-        if other.value != one.value:
-            raise ValueError(
-                f"{other.value} ({_package(other)}) and {one.value} ({_package(one)}) are both offered as the shape "
-                f"{one.name!r}: remove one of the packages"
-            )
+        others = found.setdefault(one.name, [])
+        if one.value not in [other.value for other in others]:  # an editable install may show a package twice
+            others.append(one)
     return found
 
 
@@ -95,23 +96,33 @@ def shape(name: str) -> type[Schedule]:
     Raises:
         ValueError: there is no such shape, it cannot be loaded, or two packages offer it.
     """
-    if name not in _shapes and name in _offered():
-        one = _offered()[name]
-        try:
-            found = one.load()
-        except Exception as error:  # whatever its package raises
-            raise ValueError(f"the shape {name!r} of {_package(one)} ({one.value}) cannot be loaded: {error}") from error
-        if _shapes.get(name) is not found:
-            raise ValueError(
-                f"{_package(one)} offers {one.value} as the shape {name!r}, but does not register it: decorate it with "
-                f'@cosched.register("{name}")'
-            )
+    if name not in _shapes:
+        _load(name)
     if name not in _shapes:
         raise ValueError(
             f"{name!r} is not a registered shape: {did_you_mean(name, names())}. A shape of another package needs that "
             f"package, installed with an entry point in the group {GROUP!r} or imported"
         )
     return _shapes[name]
+
+
+def _load(name: str) -> None:
+    offers = _offered().get(name, [])
+    if len(offers) > 1:
+        packages = " and ".join(f"{one.value} ({_package(one)})" for one in offers)
+        raise ValueError(f"{packages} are both offered as the shape {name!r}: uninstall one of the packages")
+    for one in offers:
+        try:
+            found = one.load()
+        except Exception as error:  # whatever its package raises
+            raise ValueError(
+                f"the shape {name!r} of {_package(one)} ({one.value}) cannot be loaded: {error}"
+            ) from error
+        if _shapes.get(name) is not found:
+            raise ValueError(
+                f"{_package(one)} offers {one.value} as the shape {name!r}, but does not register it: decorate it with "
+                f'@cosched.register("{name}")'
+            )
 
 
 def name_of(shape: type[Any]) -> str:
@@ -137,6 +148,10 @@ class Derived:
 
     def __init__(self, module: str, name: str, make: Callable[[str, type[Schedule]], type[Any]]) -> None:
         self._module, self._name, self._make = module, name, make
+        self.__module__ = module
+
+    def __reduce__(self) -> str:
+        return self._name  # the older protocols of pickle, as torch.save uses one, ask for what the types stand in
 
     def __call__(self, shape: type[Any]) -> type[Any]:
         """The type that is derived from a registered shape.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 import cosched
-from cosched.config.schemas import CONFIGS
+from cosched.config.schemas import scheduler as config_of
 from cosched.schedules.durations import Event, Run
 
 FIELDS = {"start_value": 1.0, "end_value": 0.1, "cycle_size": 10}
@@ -37,7 +37,7 @@ def test_a_unit_counts_the_events_of_the_run(declared, event, expected):
     run = {"epoch_length": 15, "max_epochs": 20}
     resolved = schedule(cycle_size=declared).resolve(**run, event=event)
     assert resolved == schedule(cycle_size=expected)
-    config = CONFIGS.cosine_annealing(**{**FIELDS, "cycle_size": declared}, event=event)
+    config = config_of.cosine_annealing(**{**FIELDS, "cycle_size": declared}, event=event)
     assert config.resolve(**run).cycle_size == expected, "a config knows its event"
     assert config.resolve(**run).event is event
 
@@ -112,7 +112,7 @@ def test_unresolved_it_has_no_values():
 
 
 def test_a_config_node_takes_integers_and_units_only():
-    node = OmegaConf.structured(CONFIGS.cosine_annealing)
+    node = OmegaConf.structured(config_of.cosine_annealing)
     for value in (3, "3ep", "${other}"):
         node.cycle_size = value
     for value in (7.5, None, [3]):

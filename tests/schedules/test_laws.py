@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import itertools
 import pickle
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from cosched import Phases, lasting
-from cosched.config.schemas import CONFIGS, typed
-from cosched.schedules.registry import registered
-from cosched.schedules.durations import Event, Run
-from cosched.schedules.phases import phase
+from cosched import Phases, Schedule, lasting
 from cosched.binding.checkpoint import from_plain, to_plain
-from cosched import Schedule
+from cosched.config.schemas import scheduler as config_of
+from cosched.config.schemas import typed
+from cosched.schedules.durations import Duration, Event, Run
+from cosched.schedules.phases import phase
+from cosched.schedules.registry import registered
 
 SHAPES = registered()
 pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult")
@@ -103,7 +104,7 @@ def numbers(node):
                 yield from numbers(getattr(node, field.name))
     elif isinstance(node, dict):
         yield from itertools.chain.from_iterable(map(numbers, node.values()))
-    elif isinstance(node, list):
+    elif isinstance(node, tuple):
         yield from (value for _, value in node)
     else:
         yield node
@@ -122,12 +123,12 @@ def stretched(node, factor):
     """The same schedule with every count of events multiplied."""
     if not isinstance(node, Schedule):
         return {name: stretched(one, factor) for name, one in node.items()} if isinstance(node, dict) else node
-    changes = {}
+    changes, kinds = {}, get_type_hints(type(node))
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
         if field.name == "milestones":
             value = [[event * factor, one] for event, one in value]
-        elif "Duration" in str(field.type):
+        elif kinds[field.name] in (Duration, Duration | None):
             value = value and value * factor
         elif field.name == "amplitude_decay":
             value = value ** (1 / factor)
@@ -193,7 +194,7 @@ def test_copies_are_equal(data, shape):
 def test_it_goes_through_yaml_and_back(data, shape, event):
     schedule = data.draw(schedules(shape, durations=EVENTS | UNITS))
     fields = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(type(schedule)) if f.name[0] != "_"}
-    schema = CONFIGS.of(type(schedule))
+    schema = config_of(type(schedule))
     config = schema(**fields, event=event, param_name="momentum", relative=True)
     written = OmegaConf.to_yaml(OmegaConf.structured(config))
     assert OmegaConf.to_object(typed(OmegaConf.to_container(OmegaConf.create(written)))) == config

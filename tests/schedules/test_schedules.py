@@ -9,6 +9,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from helpers import random_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 from ignite.engine import Engine, Events
@@ -18,24 +19,6 @@ import cosched
 from cosched import CosineAnnealing, LinearCyclical
 
 SHAPES = (CosineAnnealing, LinearCyclical)
-
-
-def random_parameters(rng):
-    """A shape's name and parameters with which ignite does not fail within 200 events."""
-    name = str(rng.choice(["CosineAnnealing", "LinearCyclical"]))
-    fields = {
-        "start_value": rng.uniform(1e-3, 1),
-        "end_value": rng.uniform(1e-3, 1),
-        "cycle_size": int(rng.integers(2, 60)),
-        "cycle_mult": float(rng.choice([1, 1.5, 2, 3, rng.uniform(1, 3)])),
-        "start_value_mult": float(rng.choice([1, rng.uniform(0.7, 1.1)])),
-        "end_value_mult": float(rng.choice([1, rng.uniform(0.7, 1.1)])),
-    }
-    if name == "LinearCyclical":
-        fields["monotonic"] = bool(rng.integers(2))
-    if fields.get("monotonic", True):
-        fields["warmup_duration"] = int(rng.choice([0, rng.integers(1, 20)]))
-    return name, fields
 
 
 @pytest.mark.filterwarnings("ignore:cycle_mult")

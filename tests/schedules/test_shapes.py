@@ -359,16 +359,16 @@ def test_a_plateau_on_a_metric_is_attached_from_config():
 def test_an_error_inside_tells_where():
     config = {
         "_target_": "cosched.PhasesScheduler",
-        "phases": {"a": {"_target_": "cosched.phases.ConstantPhase", "value": float("nan")}},
+        "phases": {"a": {"_target_": "cosched.Phase", "shape": "constant", "value": float("nan")}},
     }
     with pytest.raises(cosched.ConfigError, match=r"^scheduler\.warm\.phases\.a: value=nan is not finite"):
         cosched.attach(Engine(lambda *_: None), {"warm": config}, optimizer())
 
 
 def test_a_misspelt_field_inside_is_named():
-    inner = {"_target_": "cosched.phases.ConstantPhase", "valu": 1.0}
+    inner = {"_target_": "cosched.Phase", "shape": "constant", "valu": 1.0}
     config = {"_target_": "cosched.PhasesScheduler", "phases": {"a": inner}}
-    with pytest.raises(cosched.ConfigError, match=r"^scheduler\.phases\.a: ConstantPhase has no field 'valu': did you"):
+    with pytest.raises(cosched.ConfigError, match=r"^scheduler\.phases\.a: a phase of constant has no field 'valu'"):
         cosched.attach(Engine(lambda *_: None), config, optimizer())
 
 
