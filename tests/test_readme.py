@@ -60,23 +60,3 @@ def test_commands(command, tmp_path):
 def test_the_picture_is_drawn_by_its_script(tmp_path):
     Run(sys.executable, ROOT / "docs/draw.py", tmp_path / "curves.png", cwd=ROOT).check()
     assert (tmp_path / "curves.png").read_bytes()[:8] == (ROOT / "docs/curves.png").read_bytes()[:8]
-
-
-def test_the_shape_that_contributing_adds_is_ours():
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    [diff] = re.findall(r"```diff\n(.*?)```", text, flags=re.DOTALL)
-    files = re.split(r"^--- (.*)\n", diff, flags=re.MULTILINE)[1:]
-    lines = 0
-    for name, added in zip(files[::2], files[1::2], strict=True):
-        for line in added.splitlines():
-            assert line[1:] in (ROOT / name).read_text().splitlines()
-        lines += len(added.splitlines()) if name.endswith(".py") else 0
-    assert f"{lines} lines of Python" in text
-
-
-def test_a_shape_of_ones_own():
-    [snippet] = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.DOTALL)
-    names = {"__name__": "app"}
-    exec(snippet, names)
-    assert names["schedule"].values([0, 5, 15, 20]).tolist() == [1, 0.75, 1, 0.75]
-    assert names["twice"](35) == 0.75

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cosched.config.schemas import ConfigError
+from cosched.schedules.schedule import Schedule
 from cosched.schedules.spelling import did_you_mean
 
 HYDRAS = ("_target_", "_args_", "_convert_", "_partial_", "_recursive_")  # keys for `hydra.utils.instantiate`
@@ -133,6 +134,7 @@ def build(node: Any, allowed: Allowed, path: str, *args: Any, **given: Any) -> A
             if not (anything or key in takes):
                 names = [name for name in takes if name not in given and not name.startswith("_")]
                 raise TypeError(f"{found.__name__} has no field {key!r}: {did_you_mean(key, names)}")
+        anything = anything and not (isinstance(found, type) and issubclass(found, Schedule))  # it is pure
         keywords |= {key: one for key, one in given.items() if anything or key in takes}
         return found(*args, *made.get("_args_", ()), **keywords)
     except (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError) as error:
