@@ -3,6 +3,7 @@ from cosched.config.build import Allowed as Allowed
 from cosched.config.build import build as build
 from cosched.config.schemas import ConfigError as ConfigError
 from cosched.config.schemas import Mismatch as Mismatch
+from cosched.config.schemas import misspelt as misspelt
 from cosched.loops.ignite.attaching import EngineState as EngineState
 from cosched.loops.ignite.attaching import attach as attach
 from cosched.loops.ignite.attaching import detach as detach

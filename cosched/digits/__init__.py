@@ -9,6 +9,6 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     if name not in ("ConvNet", "ResidualNet", "digits", "layerwise"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from cosched.digits import training
+    from cosched.digits import model
 
-    return getattr(training, name)
+    return getattr(model, name)

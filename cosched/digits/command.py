@@ -1,8 +1,9 @@
-"""The main job's command: ``cosched-train`` or ``python -m cosched.digits.command``; ``--help`` shows what can be overridden."""
+"""The main job's command, ``cosched-train`` or ``python -m cosched.digits.command``; ``--help`` shows its config."""
 
 from __future__ import annotations
 
 import math
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from cosched.config.schemas import misspelt
+from cosched import misspelt
 
 # How many batches the training set, of 1,797 digits less the validation set, makes: known before any data is loaded.
 OmegaConf.register_new_resolver(
@@ -43,6 +44,8 @@ def cli() -> None:
         for hint in misspelt(sys.argv[1:]) if stop.code else []:
             print(hint, file=sys.stderr)
         raise
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)  # as a shell says it, without a traceback
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def train(cfg: DictConfig, folder: Path) -> float:
         ConfigError: a rank ended before the others, whatever the cause; those have been ended too.
     """
     count, backend = cfg.distributed.nproc_per_node, cfg.distributed.backend
-    if not isinstance(count, int) or count < 1:
+    if type(count) is not int or count < 1:  # True is an int too
         raise ConfigError(f"distributed.nproc_per_node={count!r} must be a number of processes, or null for this one")
     if backend is None:
         backend = "nccl" if torch.cuda.device_count() >= count else "gloo"
@@ -49,7 +49,7 @@ def train(cfg: DictConfig, folder: Path) -> float:
 def _rank(local_rank: int, cfg: DictConfig, folder: Path) -> None:
     from cosched.digits import training
 
-    logging.disable(logging.INFO)
+    logging.disable(logging.WARNING if local_rank else logging.INFO)
     # With all threads each, the ranks hinder each other.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // cfg.distributed.nproc_per_node))
     if local_rank:

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 import cosched
 from cosched.config.build import Allowed
 from cosched.config.schemas import scheduler as config_of
-from cosched.digits.training import ALLOWED
+from cosched.digits.parts import ALLOWED
 from cosched.loops.ignite.attaching import KINDS, WARMUP
 
 FIELDS = {"start_value": 1.0, "end_value": 0.1, "cycle_size": 4}

@@ -1,0 +1,122 @@
+"""The folder of a run: who may write into it, which run it belongs to, and what a kill leaves there.
+
+``run.json`` holds the id of the run, and so does each of its checkpoints: those that belong to the rows of
+``history.csv`` are told from others. A new version of a file is written beside it, then put in its place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cosched import ConfigError
+
+log = logging.getLogger(__name__)
+
+LOCK, RUN, HISTORY, PART = "run.lock", "run.json", "history.csv", ".part"
+CHECKPOINT = re.compile(r"(?:checkpoint|snapshot)_([0-9]+)\.pt")
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of ``folder``; the system ends this with the process, also when that is killed.
+
+    Raises:
+        ConfigError: another run is there.
+    """
+    path = folder / LOCK
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            busy = os.fstat(file.fileno()).st_nlink == 0  # the other run ended, and removed it, since it was opened
+        except BlockingIOError:
+            busy = True
+        except OSError as error:
+            log.warning("%s cannot be locked (%s): let no other run write there", folder, error)
+            busy = False
+        if busy:
+            raise ConfigError(
+                f"another run is writing into {folder}: wait for its end, or choose another folder with hydra.run.dir"
+            )
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The file to write instead of ``path``; it takes its place at the end, whole, or not at all."""
+    part = path.with_name(path.name + PART)
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """The checkpoints and snapshots in ``folder`` by the iterations in their names, the last one first."""
+    matches = [(CHECKPOINT.fullmatch(file.name), file) for file in folder.glob("*.pt")]
+    return sorted(((int(match[1]), file) for match, file in matches if match), reverse=True)
+
+
+def run_of(folder: Path) -> str | None:
+    """The id of the run whose ``history.csv`` is in ``folder``; None where nothing says it.
+
+    Raises:
+        ConfigError: ``run.json`` is damaged.
+    """
+    file = folder / RUN
+    if not file.exists():
+        return None
+    try:
+        run = json.loads(file.read_bytes())["run"]
+        if not (run is None or isinstance(run, str)):
+            raise TypeError(f"run={run!r} is not a text")
+        return run
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{file} is damaged ({error}): restore it, or resume from another folder") from error
+
+
+def refuse_used(folder: Path) -> None:
+    """Refuse to start another run in a folder that has checkpoints.
+
+    Raises:
+        ConfigError: it has; the message says how to go on.
+    """
+    used = checkpoints(folder)
+    if used:
+        raise ConfigError(
+            f"{folder} has the checkpoints of a run ({', '.join(file.name for _, file in used)}): continue that run "
+            f"with resume_from={folder}, or choose another folder with hydra.run.dir"
+        )
+
+
+def begin(folder: Path, run: str | None, iteration: int) -> None:
+    """Make ``folder`` that of ``run``, which goes on after ``iteration``: the first writes of a run.
+
+    Later checkpoints go into a folder of their own, with the rows that belong to them, from which they can be resumed.
+    """
+    for file in folder.glob(f"*{PART}"):  # of a run that was killed
+        if CHECKPOINT.fullmatch(file.stem) or file.stem in (RUN, HISTORY):
+            file.unlink()
+    later = [file for number, file in checkpoints(folder) if number > iteration]
+    if later:
+        aside = next(path for i in range(1, 10**6) if not (path := folder / f"set_aside_{i}").exists())
+        aside.mkdir()
+        for name in (RUN, HISTORY):
+            if (folder / name).exists():
+                shutil.copy(folder / name, aside)
+        for file in later:
+            file.rename(aside / file.name)
+        print(f"set aside in {aside}: {', '.join(file.name for file in later)}")
+    with replacing(folder / RUN) as part:
+        part.write_text(json.dumps({"run": run}) + "\n")
