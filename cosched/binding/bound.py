@@ -211,7 +211,7 @@ class Bound:
         differing += checkpoint.differences(
             {key: state_dict.get(key) for key in binding}, {key: getattr(self, key) for key in binding}
         )
-        if self._keeps_checkpoint(differing, "ignite's scheduler had another schedule"):
+        if self._keeps_checkpoint(differing, "ignite's scheduler may have had another schedule"):
             raise ConfigError(
                 f"{'; '.join(differing)}, and ignite does not save what it began with: construct the scheduler with "
                 "the numbers that ignite's was constructed with"

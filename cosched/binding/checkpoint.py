@@ -8,12 +8,13 @@ from dataclasses import fields
 from typing import Any
 
 from cosched.schedules import registry
-from cosched.schedules.cyclical import CyclicalSchedule
+from cosched.schedules.cyclical import CosineAnnealing, CyclicalSchedule, LinearCyclical
 from cosched.schedules.durations import MAX_EVENTS, Run
 from cosched.schedules.phases import Phase, phase
 from cosched.schedules.schedule import Schedule
 
 IGNITE_KEYS = {"start_value", "end_value", "cycle_size", "cycle_mult", "cycle", "start_value_mult", "end_value_mult"}
+IGNITES = (CosineAnnealing, LinearCyclical)  # the shapes that ignite has too; its state does not say which one it is of
 
 
 def to_plain(value: Any) -> Any:
@@ -27,7 +28,7 @@ def to_plain(value: Any) -> Any:
         names = [f.name for f in fields(value) if f.name != "shape" and not f.name.startswith("_")]
         return {"type": shape, **{name: to_plain(getattr(value, name)) for name in names}}
     if isinstance(value, Mapping):
-        return {key: to_plain(one) for key, one in value.items()}
+        return {str(key): to_plain(one) for key, one in value.items()}  # JSON has no other keys
     return [to_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -37,6 +38,8 @@ def from_plain(value: Any) -> Any:
     Raises:
         ValueError: something in it has a type and does not describe a schedule.
     """
+    if isinstance(value, (list, tuple)):
+        return [from_plain(one) for one in value]
     if not isinstance(value, Mapping):
         return value
     given = {str(key): from_plain(one) for key, one in value.items()}
@@ -67,14 +70,25 @@ def run_from_plain(value: Any) -> Run | None:
 
 
 def differences(saved: Any, own: Any, path: str = "") -> list[str]:
-    """Where two pieces of plain data differ, with both values."""
+    """Where two pieces of plain data differ, with both values.
+
+    The order of a mapping counts too, as that of phases does; only the fields of a shape have none.
+    """
+    if isinstance(saved, list) and isinstance(own, list) and len(saved) == len(own):
+        return [
+            text for i, pair in enumerate(zip(saved, own, strict=True)) for text in differences(*pair, f"{path}[{i}]")
+        ]
     if isinstance(saved, Mapping) and isinstance(own, Mapping) and saved.get("type") == own.get("type"):
         keys = dict.fromkeys([*own, *saved])
-        return [
+        found = [
             text
             for key in keys
             for text in differences(saved.get(key, "absent"), own.get(key, "absent"), f"{path}.{key}".lstrip("."))
         ]
+        there, here = [key for key in saved if key in own], [key for key in own if key in saved]
+        if not isinstance(own.get("type"), str) and there != here:
+            found.append(f"{path} come in the order {', '.join(there)} there and {', '.join(here)} here")
+        return found
     if isinstance(saved, Mapping) and isinstance(own, Mapping):
         saved, own = saved.get("type"), own.get("type")
     return [] if saved == own else [f"{path or 'schedule'} is {saved!r} there and {own!r} here"]
@@ -122,18 +136,26 @@ def from_ignite(state: Mapping[str, Any], schedule: Schedule) -> tuple[int, list
         "cycle_mult": schedule.cycle_mult,
         "start_value_mult": schedule.start_value_mult,
         "end_value_mult": schedule.end_value_mult,
-        "start_value": schedule.start_value * schedule.start_value_mult**begun,
-        "end_value": schedule.end_value * schedule.end_value_mult**cycle,
+        "start_value": _grown(schedule.start_value, schedule.start_value_mult, begun),
+        "end_value": _grown(schedule.end_value, schedule.end_value_mult, cycle),
     }
     differing = [
         f"{name} is {saved[name]!r} there and {value!r} here, in cycle {cycle + 1}"
         for name, value in own.items()
         if not math.isclose(saved[name], value, rel_tol=1e-6, abs_tol=1e-300)
     ]
-    extras = {"num_cycles": None, "endpoint": False, "amplitude_mult": 1.0, "amplitude_decay": 1.0}
     differing += [
-        f"{name} is unknown to ignite and {getattr(schedule, name)!r} here"
-        for name, default in extras.items()
-        if getattr(schedule, name) != default
+        f"{f.name} is not in the state of ignite's schedulers, and {getattr(schedule, f.name)!r} here"
+        for f in fields(schedule)
+        if f.name not in own and getattr(schedule, f.name) != f.default
     ]
-    return first + position, differing
+    if type(schedule) not in IGNITES:
+        differing.append(f"the schedule is {to_plain(schedule)['type']!r} here, a shape that ignite does not have")
+    return index(first + position), differing
+
+
+def _grown(value: float, mult: float, times: int) -> float:
+    try:
+        return value * mult**times
+    except OverflowError:
+        return math.inf

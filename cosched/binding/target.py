@@ -120,7 +120,9 @@ class Target:
     def _refuse_copies(self, value: float) -> None:
         """Refuse an optimizer whose groups are made anew at each access: what is written into them is lost."""
         groups = self._holding(self._choose(self.optimizer.param_groups))
-        if any(float(self._get(group)) != float(self._get(mine)) for group, mine in zip(groups, self.groups, strict=True)):
+        if any(
+            float(self._get(group)) != float(self._get(mine)) for group, mine in zip(groups, self.groups, strict=True)
+        ):
             raise RuntimeError(
                 f"param_name={self.name!r} cannot be driven: {type(self.optimizer).__name__}.param_groups gives copies "
                 f"of its groups, so that {value} is not kept; bind the optimizer inside it"

@@ -2,16 +2,33 @@
 
 import json
 import math
+import tracemalloc
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
+from helpers import random_parameters
 from ignite.engine import Engine
 from ignite.handlers import param_scheduler as ignite
-from helpers import random_parameters
 
 import cosched
-from cosched import ConfigError, CosineAnnealing, CosineAnnealingScheduler, LinearCyclicalScheduler
+from cosched import (
+    BoundScheduler,
+    ConfigError,
+    Constant,
+    CosineAnnealing,
+    CosineAnnealingScheduler,
+    CyclicalSchedule,
+    LinearCyclicalScheduler,
+    Phases,
+    PiecewiseLinear,
+    PolynomialAnnealingScheduler,
+    Schedule,
+    SqrtAnnealingScheduler,
+    lasting,
+)
+from cosched.schedules import registry
 
 FIELDS = {"start_value": 1.0, "end_value": 0.1, "cycle_size": 4, "cycle_mult": 2.0}
 
@@ -172,7 +189,10 @@ def test_200_runs_of_ignites_schedulers_go_on_in_ours():
         theirs = getattr(ignite, f"{name}Scheduler")(optimizer, "lr", **fields)
         stopped = int(rng.integers(0, 400))
         after(theirs, stopped)
-        ours = getattr(cosched, f"{name}Scheduler")(torch.optim.SGD([torch.zeros(1)], lr=1.0), "lr", **fields)
+        # Whether a line goes up and down or only down, ignite does not save.
+        policy = "config" if fields.get("monotonic") else "error"
+        optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        ours = getattr(cosched, f"{name}Scheduler")(optimizer, "lr", **fields, on_mismatch=policy)
         ours.load_state_dict(theirs.state_dict())
         assert ours.event_index == stopped
         values = []
@@ -196,12 +216,12 @@ def ignites(sgd, calls=9, **fields):
         ({"start_value": 2}, "start_value is 1.0 there and 2.0 here"),
         ({"end_value_mult": 0.5}, "end_value_mult is 1.0 there and 0.5 here"),
         ({"warmup_duration": 2}, "warmup_duration is 0 there and 4 here"),
-        ({"endpoint": True}, "endpoint is unknown to ignite and True here"),
+        ({"endpoint": True}, "endpoint is not in the state of ignite's schedulers, and True here"),
     ],
 )
 def test_another_schedule_of_ignites_is_told(sgd, fields, message):
     scheduler = cosine(sgd, **fields)
-    with pytest.raises(ConfigError, match=f"ignite's scheduler had another schedule: .*{message}"):
+    with pytest.raises(ConfigError, match=f"ignite's scheduler may have had another schedule: .*{message}"):
         scheduler.load_state_dict(ignites(sgd))
     assert scheduler.event_index == 0
     with pytest.raises(ConfigError, match="ignite does not save what it began with"):
@@ -213,7 +233,7 @@ def test_another_schedule_of_ignites_is_told(sgd, fields, message):
     "change",
     [
         *({"event_index": value} for value in (-1, 99, 1.5, math.nan, None)),
-        *({"cycle": value} for value in (-1, 1.5, None, 10**15)),
+        *({"cycle": value} for value in (-1, 1.5, None, 2**50)),
         *({"start_value": value} for value in (math.nan, "1", None, math.inf)),
         *({"cycle_size": value} for value in (math.nan, "8", None)),
         *({"param_name": value} for value in ("momentum", None)),
@@ -232,3 +252,154 @@ def test_a_malformed_state_of_ignites_changes_nothing(sgd, change, policy):
 def test_an_ignite_state_needs_events(sgd):
     with pytest.raises(ValueError, match="cycle_size='4ep' is no number of events until the run is known"):
         cosine(sgd, cycle_size="4ep").load_state_dict(ignites(sgd))
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "fields", "message"),
+    [
+        (
+            LinearCyclicalScheduler,
+            {"monotonic": True},
+            "monotonic is not in the state of ignite's schedulers, and True",
+        ),
+        (PolynomialAnnealingScheduler, {"power": 3}, "power is not in the state of ignite's schedulers, and 3.0 here"),
+        (SqrtAnnealingScheduler, {}, "the schedule is 'sqrt_annealing' here, a shape that ignite does not have"),
+    ],
+)
+def test_what_ignite_does_not_save_is_a_choice(sgd, scheduler, fields, message):
+    with pytest.raises(ConfigError, match=f"{message}.*Choose: on_mismatch=config"):
+        scheduler(sgd, "lr", **FIELDS, **fields).load_state_dict(ignites(sgd))
+    chosen = scheduler(sgd, "lr", **FIELDS, **fields, on_mismatch="config")
+    chosen.load_state_dict(ignites(sgd))
+    assert chosen.event_index == 9
+
+
+@pytest.mark.parametrize("cycle_mult", [1 + 1e-7, 1 - 1e-7])
+def test_a_cycle_after_more_events_than_can_be_counted_is_refused_at_once(sgd, cycle_mult):
+    long = {"cycle_size": 10**7, "cycle_mult": cycle_mult}
+    state = {**ignites(sgd, calls=0, **long), "cycle": 2**50}
+    scheduler = cosine(sgd, **long)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"cycle=1125899906842624 in state_dict|event_index=[0-9]+ in state_dict"):
+        scheduler.load_state_dict(state)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10**7, "a table of all cycles before that one needs gigabytes"
+
+
+def test_a_cycle_whose_values_have_overflowed_is_told(sgd):
+    fields = {"cycle_mult": 1, "start_value_mult": 2}
+    with pytest.raises(ConfigError, match=r"start_value is 1.0 there and inf here, in cycle 1099511627777"):
+        cosine(sgd, **fields).load_state_dict({**ignites(sgd, calls=0, **fields), "cycle": 2**40})
+
+
+# Shapes by their registered names
+
+
+@pytest.fixture
+def _shapes_of_others(monkeypatch):
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(registry, "_shapes", registry.registered())
+
+
+def strangers(name, class_name):
+    """A shape as another package would register it: it stays at its start value."""
+
+    class Flat(CyclicalSchedule):
+        def _remaining(self, x):
+            return 1 + 0 * x
+
+    Flat.__name__ = Flat.__qualname__ = class_name
+    return cosched.register(name)(dataclass(kw_only=True)(Flat))
+
+
+@pytest.mark.usefixtures("_shapes_of_others")
+def test_a_class_that_has_the_name_of_ours_does_not_take_its_place(sgd):
+    theirs = strangers("flat", "CosineAnnealing")
+    for shape in (CosineAnnealing, theirs):
+        saved = after(BoundScheduler(sgd, shape(**FIELDS)), 2).state_dict()
+        kept = cosine(sgd, cycle_size=7, on_mismatch="checkpoint")
+        kept.load_state_dict(saved)
+        assert type(kept.schedule) is shape
+        assert kept.get_param() == shape(**FIELDS)(2)
+    with pytest.raises(ConfigError, match="schedule is 'flat' there and 'cosine_annealing' here"):
+        cosine(sgd).load_state_dict(saved)
+
+
+def test_a_shape_that_is_not_registered_is_refused_at_construction(sgd):
+    @dataclass(kw_only=True)
+    class Own(CosineAnnealing):
+        pass
+
+    with pytest.raises(ValueError, match=r'Own is not registered: decorate it with @cosched.register\("a_name"\)'):
+        BoundScheduler(sgd, Own(**FIELDS))
+
+
+@pytest.mark.parametrize("policy", ["error", "config", "checkpoint"])
+def test_a_state_of_a_missing_package_names_the_remedy(sgd, monkeypatch, policy):
+    with monkeypatch.context() as installed:
+        installed.setattr(registry, "_shapes", registry.registered())
+        saved = BoundScheduler(sgd, strangers("flat_annealing", "Flat")(**FIELDS)).state_dict()
+    with pytest.raises(
+        ValueError, match=r"'flat_annealing' is not a registered shape.*needs that package, installed with"
+    ):
+        cosine(sgd, on_mismatch=policy).load_state_dict(saved)
+
+
+# Schedules of schedules
+
+
+def phases(**named):
+    return Phases(phases={name: lasting(Constant(value=value), 5) for name, value in named.items()})
+
+
+def test_the_order_of_phases_is_part_of_the_schedule(sgd):
+    saved = BoundScheduler(sgd, phases(up=1.0, down=0.5)).state_dict()
+    with pytest.raises(ConfigError, match="phases come in the order up, down there and down, up here"):
+        BoundScheduler(sgd, phases(down=0.5, up=1.0)).load_state_dict(saved)
+    kept = BoundScheduler(sgd, phases(down=0.5, up=1.0), on_mismatch="checkpoint")
+    kept.load_state_dict(saved)
+    assert [kept.schedule(step) for step in (0, 5)] == [1.0, 0.5]
+
+
+def test_the_order_of_fields_is_not(sgd):
+    saved = cosine(sgd).state_dict()
+    scheduler = cosine(sgd)
+    scheduler.load_state_dict({**saved, "schedule": dict(reversed(saved["schedule"].items()))})
+
+
+def test_the_order_of_a_list_is_part_of_the_schedule(sgd):
+    points = [[0, 0.1], [10, 0.5]]
+    saved = BoundScheduler(sgd, PiecewiseLinear(milestones=points)).state_dict()
+    with pytest.raises(ConfigError, match=r"milestones\[0\]\[1\] is 0.1 there and 0.5 here"):
+        BoundScheduler(sgd, PiecewiseLinear(milestones=[[0, 0.5], [10, 0.1]])).load_state_dict(saved)
+    with pytest.raises(ConfigError, match=r"milestones is \[\[0, 0.1\], \[10, 0.5\]\] there and \[\[0, 0.1\]\] here"):
+        BoundScheduler(sgd, PiecewiseLinear(milestones=points[:1])).load_state_dict(saved)
+
+
+@pytest.mark.usefixtures("_shapes_of_others")
+def test_schedules_in_a_list_are_restored(sgd):
+    @cosched.register("mean")
+    @dataclass(kw_only=True)
+    class Mean(Schedule):
+        of: list
+
+        def _values(self, steps):
+            return sum(one.values(steps.astype(int)) for one in self.of) / len(self.of)
+
+    saved = BoundScheduler(sgd, Mean(of=[Constant(value=1.0), Constant(value=3.0)])).state_dict()
+    other = Mean(of=[Constant(value=3.0), Constant(value=1.0)])
+    with pytest.raises(ConfigError, match=r"of\[0\].value is 1.0 there and 3.0 here"):
+        BoundScheduler(sgd, other).load_state_dict(saved)
+    kept = BoundScheduler(sgd, Mean(of=[Constant(value=7.0)]), on_mismatch="checkpoint")
+    kept.load_state_dict(saved)
+    assert kept.get_param() == 2.0
+
+
+@pytest.mark.parametrize("through", [lambda state: state, lambda state: json.loads(json.dumps(state))])
+def test_phases_whose_names_are_numbers_resume(sgd, through):
+    numbered = Phases(phases={number: lasting(Constant(value=number / 10), 5) for number in (2, 1)})
+    saved = after(BoundScheduler(sgd, numbered), 6).state_dict()
+    resumed = BoundScheduler(sgd, numbered)
+    resumed.load_state_dict(through(saved))
+    assert (resumed.event_index, resumed.get_param()) == (6, 0.1)
