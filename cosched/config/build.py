@@ -107,7 +107,8 @@ def refuse_interpolations(plain: Any, path: str) -> None:
 def build(node: Any, allowed: Allowed, path: str, *args: Any, **given: Any) -> Any:
     """What ``node``, a config or plain data, describes, the innermost first, so that an error tells where it is.
 
-    ``args`` are for the outermost. Of ``given``, each object goes to every callable that has a parameter of its name.
+    ``path`` is where the node stands, for errors, and ``allowed`` what may be called in it. ``args`` are for the
+    outermost. Of ``given``, each object goes to every callable that has a parameter of its name.
 
     Raises:
         ConfigError: something in it may not be called, or refuses its arguments; the message begins with the path.

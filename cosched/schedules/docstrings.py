@@ -8,7 +8,7 @@ from inspect import cleandoc
 from textwrap import dedent, indent
 from typing import Any
 
-_HEADING = re.compile(r"^(Args|Attributes|Raises):\n", re.MULTILINE)
+_HEADING = re.compile(r"^([A-Z]\w*):\n(?= )", re.MULTILINE)
 _ENTRY = re.compile(r"^(\w+): (.*(?:\n .*)*)", re.MULTILINE)
 
 
@@ -25,16 +25,15 @@ def meanings(documented: Any) -> dict[str, str]:
     return dict(_ENTRY.findall(found.get("Attributes") or found.get("Args", "")))
 
 
-def compose(intro: str, heading: str, fields: Mapping[str, str], raises: str | None = None) -> str:
-    """A docstring: an introduction, what each of the fields means, what is raised."""
+def compose(heading: str, fields: Mapping[str, str], others: Mapping[str, str]) -> str:
+    """A docstring of what each of the fields means, under ``heading``, and of the other sections."""
     entries = "\n".join(f"{name}: {meaning}" for name, meaning in fields.items())
-    parts = {heading: entries, "Raises": raises}
-    return "\n\n".join([intro, *(f"{key}:\n{indent(text, ' ' * 4)}" for key, text in parts.items() if text)])
+    parts = {"": others.get("", ""), heading: entries} | {key: text for key, text in others.items() if key != heading}
+    return "\n\n".join(f"{key}:\n{indent(text, ' ' * 4)}" if key else text for key, text in parts.items() if text)
 
 
 def inherit(cls: type[Any]) -> None:
     """Add to the docstring of a class what those of its bases say of their fields."""
     known = {name: meaning for base in reversed(cls.__mro__) for name, meaning in meanings(base).items()}
     if known.keys() - meanings(cls):
-        own = sections(cls)
-        cls.__doc__ = compose(own[""], "Attributes", known, own.get("Raises"))
+        cls.__doc__ = compose("Attributes", known, sections(cls))

@@ -25,9 +25,9 @@ LEGEND_ROWS = 30
 
 
 def draw_applied(path: Path, declared: Curves, applied: Curves, iteration: int, epoch_length: int) -> None:
-    """Save one panel per declared name: its value at every iteration, and on top of it what the optimizer held.
+    """Save one panel per declared name: its value at every iteration, and on top of it what was ``applied``.
 
-    ``iteration`` is the last one.
+    ``iteration`` is the last one, and an epoch has ``epoch_length`` of them; ``path`` is the file.
     """
     figure = Figure(figsize=(9, 1 + 2.6 * len(declared)), layout="constrained", dpi=120)
     for axes, (name, values) in zip(figure.subplots(len(declared), squeeze=False)[:, 0], declared.items(), strict=True):

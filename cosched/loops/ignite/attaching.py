@@ -27,6 +27,9 @@ class EngineState:
     """The attributes of ``engine.state`` as the one parameter group of an optimizer, for a schedule to drive them.
 
     A loss weight, a decay, a temperature: ``CosineAnnealingScheduler(EngineState(engine), "temperature", ...)``
+
+    Args:
+        engine: the one whose state it is.
     """
 
     no_parameters = frozenset({*vars(State()), "cycle", "cycle_name"})  # the engine's own, and CycleEvents'
@@ -129,7 +132,7 @@ def _made(config: dict[str, Any], owners: tuple[Engine, Any], allowed: Allowed, 
 
 
 def leaves(bound: Any, name: str | None = None) -> Iterator[tuple[str | None, Any]]:
-    """Each scheduler in what `attach` returned, with its key if it stands in a mapping."""
+    """Each scheduler in ``bound``, which `attach` returned, with its key if it stands in a mapping, else ``name``."""
     if isinstance(bound, dict):
         for key, one in bound.items():
             yield from leaves(one, key)

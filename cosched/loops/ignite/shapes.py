@@ -92,19 +92,24 @@ def _constructor(shape: type[Schedule]) -> Callable[[Init], Init]:
     return decorate
 
 
+def _document(scheduler: type[BoundScheduler], *shape: type[Schedule]) -> None:
+    """Let ``help`` say of every argument what the docstrings of the shape and of `BoundScheduler` say."""
+    sources = BoundScheduler, *shape, scheduler
+    known = {name: meaning for one in sources for name, meaning in docstrings.meanings(one).items()}
+    arguments = {name: known[name] for name in inspect.signature(scheduler).parameters if name in known}
+    intro = [docstrings.sections(one)[""] for one in (scheduler, *shape)]
+    others = docstrings.sections(BoundScheduler) | {"": "\n\n".join(filter(None, intro))}
+    scheduler.__doc__ = docstrings.compose("Args", arguments, others)
+
+
 class ShapeScheduler(BoundScheduler):
     """What the bound schedulers of one shape share; arguments that are not the shape's are `BoundScheduler`'s."""
 
     shape: ClassVar[type[Schedule]]
 
     def __init_subclass__(cls) -> None:
-        known = docstrings.meanings(BoundScheduler) | docstrings.meanings(cls.shape)
-        cls.__doc__ = docstrings.compose(
-            "\n\n".join(filter(None, (docstrings.sections(one)[""] for one in (cls, cls.shape)))),
-            "Args",
-            {name: known[name] for name in inspect.signature(cls).parameters if name in known},
-            docstrings.sections(BoundScheduler).get("Raises"),
-        )
+        super().__init_subclass__()
+        _document(cls, cls.shape)
 
     @classmethod
     def _schedule_from(cls, given: dict[str, Any]) -> Schedule:
@@ -292,6 +297,10 @@ class RegisteredScheduler(BoundScheduler):
     """Drives a parameter with the shape that is registered under a name, given with its fields.
 
     It is how a config binds a shape of another package. In Python, make the schedule and a `BoundScheduler` of it.
+
+    Args:
+        shape: the name under which the shape is registered.
+        fields: those of the shape.
     """
 
     def __init__(
@@ -324,3 +333,6 @@ class RegisteredScheduler(BoundScheduler):
     @classmethod
     def _schedule_from(cls, given: dict[str, Any]) -> Schedule:
         return _made(registered(given.pop("shape")), given)
+
+
+_document(RegisteredScheduler)
