@@ -87,10 +87,16 @@ class BoundScheduler(Bound, ParamScheduler):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.declared!r}, {self.target.number!r})"
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "optimizer" and "target" in vars(self):
+    @property
+    def optimizer(self) -> Any:
+        """What is driven; it cannot be exchanged."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Any) -> None:
+        if "target" in vars(self):
             raise AttributeError("optimizer cannot be exchanged: what is driven is bound to it; make another scheduler")
-        super().__setattr__(name, value)
+        self._optimizer = optimizer  # by ignite's constructor
 
     def __call__(self, engine: Engine | None, name: str | None = None) -> None:
         """Apply the value at ``event_index`` and move to the next; record it under ``name``, if histories are kept."""
