@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from cosched.schedules import registry
 from cosched.schedules.durations import Event
+from cosched.schedules.fields import checks
 from cosched.schedules.spelling import did_you_mean
 from cosched.schedules.phases import phase
 from cosched.schedules.schedule import Schedule
@@ -37,14 +38,8 @@ class Mismatch(Enum):
 class Binding(Schedule):
     """Where the values of a schedule go, and when.
 
-    Attributes:
-        param_name: a number in the parameter groups, ``lr``, ``betas[0]``, ...; or ``engine.state.NAME``.
-        param_group_index: the one group to drive, negative from the end; null: every group.
-        param_group: or the groups whose key ``name`` fits this pattern: ``"backbone.*"``.
-        relative: whether the schedule multiplies what each group held at first, which keeps their ratios.
-        event: what the schedule counts: iterations or epochs.
-        save_history: whether to record each applied value in ``engine.state.param_history``.
-        on_mismatch: when a checkpoint has another schedule: ``error``, ``config`` or ``checkpoint``.
+    `cosched.BoundScheduler` has these as arguments and says what they mean. Here ``param_name`` may be
+    ``engine.state.NAME`` too, an attribute of the engine's state.
     """
 
     param_name: str = "lr"
@@ -106,6 +101,8 @@ def _make(name: str, shape: type[Schedule]) -> type[Binding]:
         raise ValueError(
             f"the fields {', '.join(sorted(clash))} of the shape {name!r} have a meaning in every config: rename them"
         )
+    if {f.name for f in fields(shape)} - checks(shape).keys():  # not numbers alone: instantiate must not wrap them
+        own.append(("_convert_", str, field(default="all")))
     return make_dataclass(
         f"{shape.__name__}Config",
         own,
@@ -163,7 +160,7 @@ def typed(node: Any) -> Any:
 
 
 def misspelt(overrides: Iterable[str]) -> list[str]:
-    """For each override ``scheduler.<...>.<field>=...`` whose field no schema has, the remedy.
+    """For each of the ``overrides`` ``scheduler.<...>.<field>=...`` whose field no schema has, the remedy.
 
     Hydra's own refusal of such an override advises ``+``, which would add the misspelt key.
     """

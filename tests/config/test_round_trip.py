@@ -1,0 +1,82 @@
+"""Every packaged option, composed, saved in every way that users save configs, read back, and bound: one and the same curve."""
+
+import json
+import pickle
+
+import pytest
+from helpers import ROOT
+from hydra import compose, initialize, initialize_config_dir
+from hydra.utils import instantiate
+from ignite.engine import Engine
+from omegaconf import OmegaConf
+
+import cosched
+from cosched.schedules.registry import registered
+
+pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult", "ignore:.*cycles shrink")
+
+INNER = [
+    "+cosched/phase@scheduler.{at}=cosine_annealing",
+    "scheduler.{at}.start_value=1",
+    "scheduler.{at}.end_value=0.5",
+]
+FIELDS = {
+    "constant": ["scheduler.value=0.5"],
+    "inverse_sqrt": ["scheduler.start_value=0.5", "scheduler.timescale=2ep"],
+    "phases": [one.format(at="phases.only") for one in INNER],
+    "piecewise_linear": ["scheduler.milestones=[[0,0.1],[2ep,0.5]]"],
+    "scaled": [*(one.format(at="schedule") for one in INNER), "scheduler.factor=0.5"],
+}
+CYCLICAL = ["scheduler.start_value=0.9", "scheduler.end_value=0.1", "scheduler.cycle_size=25%"]
+PRESETS = {path.stem: [] for path in (ROOT / "cosched/conf/scheduler").glob("*.yaml")}
+OPTIONS = {name: FIELDS.get(name, CYCLICAL) for name in registered()} | PRESETS
+RUN = {"epoch_length": 10, "max_epochs": 8}
+
+
+def plain(node):
+    return OmegaConf.to_container(node, resolve=True, enum_to_str=True)
+
+
+def attached(node, optimizer):
+    return cosched.attach(Engine(lambda *_: None), node, optimizer).schedule
+
+
+WAYS = {
+    "as composed": attached,
+    "from the file that Hydra wrote": lambda node, o: attached(OmegaConf.create(OmegaConf.to_yaml(node)), o),
+    "from JSON": lambda node, o: attached(json.loads(json.dumps(plain(node))), o),
+    "from a pickle": lambda node, o: attached(pickle.loads(pickle.dumps(node)), o),
+    "as an object": lambda node, o: attached(OmegaConf.to_object(node), o),
+    "by instantiate": lambda node, o: instantiate(node, optimizer=o).schedule,
+    "by instantiate, from a file": lambda node, o: instantiate(
+        OmegaConf.create(OmegaConf.to_yaml(node)), optimizer=o
+    ).schedule,
+    "by a partial": lambda node, o: instantiate(node, _partial_=True)(optimizer=o).schedule,
+    "by a partial that the config asks for": lambda node, o: attached(plain(node) | {"_partial_": True}, o),
+}
+
+
+@pytest.fixture(scope="module")
+def composed():
+    with initialize(version_base=None, config_path=None):
+        return {name: compose(overrides=[f"+scheduler={name}", *fields]) for name, fields in OPTIONS.items()}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("option", OPTIONS)
+def test_it_is_the_same_curve(composed, option, way, sgd):
+    node = composed[option].scheduler
+    pure = OmegaConf.to_object(node).resolve(**RUN)
+    events = range(RUN["epoch_length"] * RUN["max_epochs"])
+    assert way(node, sgd).resolve(**RUN).values(events).tolist() == pure.values(events).tolist()
+
+
+def test_an_apps_own_option_of_a_shapes_name_does_not_change_the_presets(tmp_path):
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "scheduler/cosine_annealing.yaml").write_text("eta: 0.5\n")
+    (tmp_path / "config.yaml").write_text("defaults: [scheduler: sgdr]\n")
+    with initialize_config_dir(str(tmp_path), version_base=None):
+        assert compose("config").scheduler.cycle_size == "10ep"
+        assert compose("config", overrides=["scheduler=cosine_annealing"]).scheduler == {"eta": 0.5}
+        theirs = compose("config", overrides=["~scheduler", "+cosched/schema@scheduler=cosine_annealing"])
+        assert theirs.scheduler._target_ == "cosched.CosineAnnealingScheduler"
