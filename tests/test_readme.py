@@ -1,12 +1,11 @@
-"""The README's blocks are run as they stand."""
+"""The README's blocks are run as they stand, its trainings on a tiny model, and its table is what docstrings say."""
 
 import re
 import shlex
 import sys
-from pathlib import Path
 
 import pytest
-from helpers import ROOT, Run
+from helpers import JOB, ROOT, TINY, Run, Start
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
@@ -43,18 +42,27 @@ def test_python(snippet, tmp_path, monkeypatch):
         assert names["optimizer"].param_groups[0]["lr"] == names["scheduler"].schedule(699)
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if not command.startswith("make")])
+def _slow(command):
+    """What starts processes of its own."""
+    return [pytest.mark.slow] if "joblib" in command or "distributed" in command else []
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(one, marks=_slow(one)) for one in COMMANDS if not one.startswith("make")]
+)
 def test_commands(command, tmp_path):
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "conf").symlink_to(ROOT / "conf")
     program, *arguments = shlex.split(command)
+    run = Run if _slow(command) else Start
     if program == "cosched-train":
-        arguments += ["trainer.max_epochs=1", "trainer.progress_bar=false"]
-    if "resume_from=run" in arguments:
-        Run(Path(sys.executable).parent / program, "hydra.run.dir=run", *arguments[-2:], cwd=tmp_path).check()
-    Run(Path(sys.executable).parent / program, *arguments, cwd=tmp_path).check()
+        if "resume_from=run" in arguments:
+            run(JOB, "hydra.run.dir=run", *TINY, "trainer.max_epochs=1", cwd=tmp_path).check()
+        epochs = 2 if "resume_from=run" in arguments else 1
+        arguments = [JOB, *arguments, *TINY, f"trainer.max_epochs={epochs}"]
+    run(*arguments, cwd=tmp_path).check()
 
 
 def test_the_picture_is_drawn_by_its_script(tmp_path):
