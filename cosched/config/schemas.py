@@ -92,7 +92,7 @@ OWN = {  # by name, the bound schedulers that have a class of their own
 }
 
 
-def _make(name: str, shape: type[Schedule]) -> type[Binding]:
+def _make(name: str, shape: type[Any]) -> type[Binding]:
     target = f"cosched.{shape.__name__}Scheduler"
     own: list[tuple[str, Any, Any]] = [("_target_", str, field(default=target))]
     if target not in OWN or OWN[target] != name:

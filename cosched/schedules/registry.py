@@ -94,8 +94,11 @@ def shape(name: str) -> type[Schedule]:
     """The shape that is registered as ``name``; that of another package is loaded now.
 
     Raises:
+        TypeError: the name is not text.
         ValueError: there is no such shape, it cannot be loaded, or two packages offer it.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"shape={name!r} must be the name of a registered shape, as 'constant'")
     if name not in _shapes:
         _load(name)
     if name not in _shapes:
@@ -163,7 +166,7 @@ class Derived:
         if name not in vars(self):
             made = self._make(name, shape)
             made.__module__, made.__qualname__ = self._module, f"{self._name}.{name}"
-            made.__hash__ = Schedule.__hash__  # type: ignore[method-assign]
+            made.__hash__ = Schedule.__hash__  # type: ignore[assignment]
             setattr(self, name, made)
         return vars(self)[name]  # type: ignore[no-any-return]
 

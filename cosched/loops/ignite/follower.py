@@ -6,7 +6,7 @@ import gc
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from ignite.engine import CallableEventWithFilter, Engine, EventEnum, Events, RemovableEventHandle, State
@@ -17,9 +17,6 @@ from cosched.config.schemas import ConfigError
 from cosched.schedules.durations import Event, Run
 from cosched.schedules.schedule import BLOCK
 from cosched.schedules.spelling import did_you_mean
-
-if TYPE_CHECKING:
-    from cosched.loops.ignite.scheduler import BoundScheduler
 
 # The events whose count the engine keeps in an attribute of the same name: iteration_started -> state.iteration.
 CLOCKS = {e.value: attribute for e in Events if e.value.startswith(attribute := State.event_to_attr.get(e, "-"))}
@@ -86,7 +83,7 @@ class Attachment:
 
     def __init__(self, scheduler: Any, engine: Engine, event: IgniteEvent, name: str | None) -> None:
         self.scheduler, self.engine, self.event = scheduler, engine, event
-        self.name = name or getattr(scheduler, "param_name", type(scheduler).__name__)
+        self.name = name or str(getattr(scheduler, "param_name", type(scheduler).__name__))
         self.handles: list[RemovableEventHandle] = []
         _attached.setdefault(engine, WeakSet()).add(self)
 
@@ -123,9 +120,9 @@ def attachments(engine: Engine | None = None) -> Iterator[Attachment]:
 class Follower(Attachment):
     """A scheduler of ours that is attached to an engine: what happens at the start of each run, and at its cycles."""
 
-    scheduler: BoundScheduler
+    scheduler: Bound
 
-    def __init__(self, scheduler: BoundScheduler, engine: Engine, event: IgniteEvent, name: str) -> None:
+    def __init__(self, scheduler: Bound, engine: Engine, event: IgniteEvent, name: str) -> None:
         super().__init__(scheduler, engine, event, name)
         self.attribute = CLOCKS[event.value]
         self.superseded: str | None = None  # by what drives the same numbers now, on another engine
