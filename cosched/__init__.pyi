@@ -21,12 +21,12 @@ from cosched.loops.ignite.shapes import PolynomialAnnealingScheduler as Polynomi
 from cosched.loops.ignite.shapes import RegisteredScheduler as RegisteredScheduler
 from cosched.loops.ignite.shapes import ScaledScheduler as ScaledScheduler
 from cosched.loops.ignite.shapes import SqrtAnnealingScheduler as SqrtAnnealingScheduler
-from cosched.schedules.cyclical import CosineAnnealing as CosineAnnealing
+from cosched.schedules.annealing import CosineAnnealing as CosineAnnealing
 from cosched.schedules.cyclical import CyclicalSchedule as CyclicalSchedule
-from cosched.schedules.cyclical import ExponentialAnnealing as ExponentialAnnealing
-from cosched.schedules.cyclical import LinearCyclical as LinearCyclical
-from cosched.schedules.cyclical import PolynomialAnnealing as PolynomialAnnealing
-from cosched.schedules.cyclical import SqrtAnnealing as SqrtAnnealing
+from cosched.schedules.annealing import ExponentialAnnealing as ExponentialAnnealing
+from cosched.schedules.annealing import LinearCyclical as LinearCyclical
+from cosched.schedules.annealing import PolynomialAnnealing as PolynomialAnnealing
+from cosched.schedules.annealing import SqrtAnnealing as SqrtAnnealing
 from cosched.schedules.durations import Duration as Duration
 from cosched.schedules.durations import Event as Event
 from cosched.schedules.durations import Run as Run

@@ -8,7 +8,8 @@ from dataclasses import fields
 from typing import Any
 
 from cosched.schedules import registry
-from cosched.schedules.cyclical import CosineAnnealing, CyclicalSchedule, LinearCyclical
+from cosched.schedules.annealing import CosineAnnealing, LinearCyclical
+from cosched.schedules.cyclical import CyclicalSchedule
 from cosched.schedules.durations import MAX_EVENTS, Run
 from cosched.schedules.phases import Phase, phase
 from cosched.schedules.schedule import Schedule

@@ -1,3 +1,3 @@
-from cosched.schedules import cyclical, phases, shapes  # the shapes register themselves
+from cosched.schedules import annealing, phases, shapes  # the shapes register themselves
 
-__all__ = ["cyclical", "phases", "shapes"]
+__all__ = ["annealing", "phases", "shapes"]

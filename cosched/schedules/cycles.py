@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cosched.schedules.durations import MAX_EVENTS
 
@@ -12,103 +15,251 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    Array = npt.NDArray[np.float64]
+
+
+class Cycle(NamedTuple):
+    """One cycle."""
+
+    number: int  # from 0
+    first: int  # its first event
+    size: int  # annealing events
+    warmup: int  # warm-up events after them
+
+
+class Stretch(NamedTuple):
+    """Cycles in a row whose lengths grow, or shrink, by the same number of events from each to the next."""
+
+    number: int  # of its first cycle
+    first: int  # the first event of that
+    size: int  # annealing events of that
+    warmup: int  # warm-up events of that
+    more_size: int  # what each following cycle has more
+    more_warmup: int
+    count: int  # cycles in all
+
+    def offset(self, j: Any) -> Any:
+        """How many events lie between the beginnings of the stretch and of its cycle ``j``; integers, exactly."""
+        return j * (self.size + self.warmup) + (self.more_size + self.more_warmup) * (j * (j - 1) // 2)
+
+    def nth(self, j: int) -> Cycle:
+        """Its cycle ``j``, from 0."""
+        size, warmup = self.size + j * self.more_size, self.warmup + j * self.more_warmup
+        return Cycle(self.number + j, self.first + self.offset(j), size, warmup)
+
+    def at(self, step: int) -> Cycle:
+        """The cycle of the event ``step``; events after the stretch count as its last cycle's."""
+        position, more = step - self.first, self.more_size + self.more_warmup
+        if not more:
+            return self.nth(min(position // (self.size + self.warmup), self.count - 1))
+        # The root of offset(j) = position, in floating point, is off by one at most.
+        half = self.size + self.warmup - more / 2
+        j = int(2 * position / (half + math.sqrt(max(half * half + 2 * more * position, 0.0))))
+        j = min(j, self.count - 1)
+        while j and self.offset(j) > position:
+            j -= 1
+        while j + 1 < self.count and self.offset(j + 1) <= position:
+            j += 1
+        return self.nth(j)
+
+
+class Located(NamedTuple):
+    """Some events and their cycles."""
+
+    steps: Array  # the events; those after the end of the last cycle are that end
+    position: Array  # of each event in its cycle
+    number: Array  # of each cycle, from 0
+    size: Array | float  # annealing events of each cycle
+    warmup: Array | float  # warm-up events of each cycle
+    spread: Callable[[Any], Any]  # makes of a value for each cycle one for each event
+
 
 class Cycles:
     """The lengths of all cycles, in a table that grows with the last event asked for.
 
-    Once truncation makes a cycle as long as the one before, all later ones are, so the last row stands for them.
+    A row of it is a stretch of cycles, so that slow growth, and none, need few rows: at most some 10**5 up to 2**53
+    events. Threads share the table: one at a time appends to it, and all may read meanwhile.
     """
 
     def __init__(self, size: int, warmup: int, mult: float, limit: int | None) -> None:
-        self._rows = [(0, size, warmup)]  # first event, annealing events, warm-up events
-        self._columns: npt.NDArray[np.float64] | None = None
         self._mult = mult
-        self._count: float = math.inf if limit is None else limit  # cycles in all
-        self._repeats = False
+        self._limit = MAX_EVENTS if limit is None else limit
+        self._lock = Lock()
+        self._stretches: list[Stretch] = []
+        self._firsts: list[int] = []  # the first event of each stretch
+        self._next = Cycle(0, 0, size, warmup)  # what the next stretch begins with
+        self._covered = 0  # the events below are in the table
+        self._over: int | None = None  # the event at which the last cycle has annealed, once that is known
+        self.restart = size + warmup  # the event at which the second cycle begins, or never where there is one only
+        if self._limit == 1 or int(size * mult) < 2:
+            self.restart = MAX_EVENTS
 
-    def _grow(self) -> bool:
-        """Append the next cycle, if there is another one that differs from the last."""
-        first, size, warmup = self._rows[-1]
-        following = int(size * self._mult), int(warmup * self._mult)
-        if self._repeats or len(self._rows) >= self._count:
-            return False
-        if following[0] < 2:
-            self._count = len(self._rows)
-        elif following == (size, warmup):
-            self._repeats = True
+    def _cover(self, event: int) -> None:
+        """Let the table reach beyond ``event``."""
+        if event >= self._covered:
+            with self._lock:
+                while event >= self._covered:
+                    self._append()
+
+    def _append(self) -> None:
+        number, first, size, warmup = self._next
+        count, *more = self._alike(size, warmup)
+        stretch = Stretch(number, first, size, warmup, *more, count=min(count, self._limit - number))
+        self._next = stretch.nth(stretch.count)
+        if stretch.count == 1:  # then nothing is added, but to what follows
+            self._next = self._next._replace(size=int(size * self._mult), warmup=int(warmup * self._mult))
+        ends = self._next.number >= self._limit or self._next.size < 2
+        if ends:
+            last = stretch.nth(stretch.count - 1)
+            self._over = last.first + last.size
+        self._stretches.append(stretch)
+        self._firsts.append(first)
+        self._covered = MAX_EVENTS if ends else min(self._next.first, MAX_EVENTS)  # last: others read without the lock
+
+    def _alike(self, size: int, warmup: int) -> tuple[int, int, int]:
+        """How many cycles, from one of these lengths on, grow by the same numbers of events, and the numbers."""
+        mult = self._mult
+        more_size, more_warmup = int(size * mult) - size, int(warmup * mult) - warmup
+        if not (more_size or more_warmup):
+            return MAX_EVENTS, 0, 0
+        binades = [math.frexp(value)[1] for value in (size, size * mult, warmup, warmup * mult)]
+
+        def like(j: int) -> bool:
+            s, w = size + j * more_size, warmup + j * more_warmup
+            # Between two powers of 2 the products are rounded alike, so the growth of a greater length is not less,
+            # and lengths in between need not be tried. Close to 2**53 they would be rounded to whole numbers.
+            return (
+                2 <= s < 2**50 > w
+                and s * mult < 2**50 > w * mult
+                and int(s * mult) - s == more_size
+                and int(w * mult) - w == more_warmup
+                and [math.frexp(value)[1] for value in (s, s * mult, w, w * mult)] == binades
+            )
+
+        if not like(1):
+            return 1, 0, 0
+        low, high = 1, 2
+        while like(high):
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if like(middle) else (low, middle)
+        return low + 1, more_size, more_warmup
+
+    def at(self, step: int) -> Cycle:
+        """The cycle in which the event ``step`` is; what comes after the last cycle counts as its own."""
+        self._cover(step)
+        return self._stretches[bisect_right(self._firsts, step) - 1].at(step)
+
+    def held(self, step: int) -> int:
+        """The event whose value holds at ``step``: itself, or the end of the last cycle."""
+        self._cover(step)
+        return step if self._over is None else min(step, self._over)
+
+    def nth(self, number: int) -> Cycle | None:
+        """A cycle by its number (the first is 0), if it begins before the event 2**53."""
+        while self._covered < MAX_EVENTS and number >= self._next.number:
+            self._cover(self._covered)
+        stretches = self._stretches
+        one = stretches[bisect_right([s.number for s in stretches], number) - 1]
+        found = one.nth(number - one.number)
+        return found if number - one.number < one.count and found.first < MAX_EVENTS else None
+
+    def between(self, first: Cycle, last: Cycle) -> tuple[Array, Array, Array, Array]:
+        """From one cycle to another: the numbers, first events, annealing events and warm-up events."""
+        import numpy as np
+
+        low, high = (bisect_right(self._firsts, one.first) for one in (first, last))
+        numbers = np.arange(first.number, last.number + 1)
+        table = np.empty((3, len(numbers)))
+        done = 0
+        for one in self._stretches[low - 1 : high]:
+            if one.count == 1:  # a length may be beyond 64 bits here
+                table[:, done] = one.first, one.size, one.warmup
+                done += 1
+            else:
+                j = numbers[done:] - one.number
+                j = j[: one.count - j[0]]
+                part = table[:, done : done + len(j)]
+                part[0] = one.first + one.offset(j)
+                part[1] = one.size + j * one.more_size
+                part[2] = one.warmup + j * one.more_warmup
+                done += len(j)
+        return numbers.astype(np.float64), table[0], table[1], table[2]
+
+    def locate(self, steps: Array) -> Located:
+        """The cycles of the events ``steps``."""
+        import numpy as np
+
+        ascending = steps.size == 1 or bool((steps[1:] >= steps[:-1]).all())
+        if not steps.size:
+            low = high = 0
         else:
-            self._rows.append((first + size + warmup, *following))
-            return True
-        return False
+            low, high = (int(steps[0]), int(steps[-1])) if ascending else (int(steps.min()), int(steps.max()))
+        a = self.at(low)
+        b = a if low == high else self.at(high)
+        if self.held(high) < high:
+            steps = np.minimum(steps, self.held(high))
+        position: Array
+        spread: Callable[[Any], Any] = _itself
+        if a.number == b.number:  # as for most runs of events
+            # An array of one: NumPy's powers of scalars may differ in the last bit from those of arrays.
+            numbers, sizes, warmups = np.array([float(a.number)]), float(a.size), float(a.warmup)
+            position = steps - float(a.first)
+        elif b.number - a.number < steps.size:
+            numbers, starts, sizes, warmups = self.between(a, b)
+            if ascending:
+                counts = np.diff(np.searchsorted(steps, starts[1:]), prepend=0, append=steps.size)
+                spread = _repeating(counts)
+            else:
+                spread = _picking(np.searchsorted(starts, steps, side="right") - 1)
+            position = steps - spread(starts)
+        else:
+            numbers, starts, sizes, warmups = self._scattered(steps)
+            position = steps - starts
+        return Located(steps, position, numbers, sizes, warmups, spread)
 
-    def _table(self, last: float) -> npt.NDArray[np.float64]:
-        """The rows, as columns, of at least every cycle that begins at or before the event ``last``."""
+    def _scattered(self, steps: Array) -> tuple[Array, Array, Array, Array]:
+        """For each of some events, in any order: its cycle's number, first event, annealing and warm-up events."""
         import numpy as np
 
-        # Twice, so that walking along the events extends rarely.
-        while self._rows[-1][0] + self._rows[-1][1] <= 2 * last and self._grow():
-            pass
-        if self._columns is None or self._columns.shape[1] < len(self._rows):
-            self._columns = np.array(self._rows, dtype=np.float64).T
-        return self._columns
-
-    def nth(self, cycle: int) -> tuple[int, int, int] | None:
-        """The first event, the annealing events and the warm-up events of a cycle (the first is 0), if there is one."""
-        while len(self._rows) <= cycle and self._rows[-1][0] < MAX_EVENTS and self._grow():
-            pass
-        if cycle >= self._count or (len(self._rows) <= cycle and not self._repeats):
-            return None
-        first, size, warmup = self._rows[min(cycle, len(self._rows) - 1)]
-        return first + max(0, cycle - len(self._rows) + 1) * (size + warmup), size, warmup
-
-    def locate(self, steps: npt.NDArray[np.float64]) -> tuple[Any, ...]:
-        """For each event: its cycle, its position there, the cycle's annealing events and its warm-up events.
-
-        All but the position are arrays of one where they are the same for all events, as for most runs of events: half
-        of the time goes into looking them up.
-        """
-        import numpy as np
-
-        low, high = (steps.min(), steps.max()) if steps.size else (0.0, 0.0)
-        first, size, warmup = self._table(high)
-        row = np.searchsorted(first, (low, high), side="right") - 1
-        # One row as an array of one: NumPy's powers of scalars may differ in the last bit from those of arrays.
-        row = row[1:] if row[0] == row[1] else np.searchsorted(first, steps, side="right") - 1
-        first, size, warmup, cycle = first[row], size[row], warmup[row], row
-        position = steps - first
-        if high >= sum(self._rows[-1]):  # only the last row stands for more than one cycle
-            # The quotient of integers below 2**53 never rounds up to the next whole number, so its floor is exact.
-            repeats = np.floor(position / (size + warmup))
-            cycle = row + repeats
-            position -= repeats * (size + warmup)
-        last = self._count - 1
-        if np.max(cycle, initial=0) >= last:
-            position = np.where(cycle < last, position, np.where(cycle > last, size, np.minimum(position, size)))
-            cycle = np.minimum(cycle, last)
-        return cycle, position, size, warmup
+        table = np.array(self._stretches, dtype=np.float64).T
+        row = np.searchsorted(table[1], steps, side="right") - 1
+        number, first, size, warmup, *more = table[:, row]
+        # As integers, and as no cycle follows another in a stretch of one, a length beyond 64 bits may be cut there.
+        one = Stretch(*np.minimum(table, 2.0**61).astype(np.int64)[:, row])  # type: ignore[call-arg]
+        position, growth = steps.astype(np.int64) - one.first, more[0] + more[1]
+        half = size + warmup - growth / 2
+        root = np.sqrt(np.maximum(half * half + 2 * growth * position, 0))
+        j = np.minimum((2 * position / (half + root)).astype(np.int64), one.count - 1)
+        j -= one.offset(j) > position
+        j += (one.offset(j + 1) <= position) & (j + 1 < one.count)
+        return number + j, first + one.offset(j), size + j * more[0], warmup + j * more[1]
 
     def end(self, num_events: int) -> int | None:
         """The event before ``num_events`` at which the last cycle has annealed, if it is the last."""
-        self._table(num_events)
-        more = self._count - len(self._rows)
-        if math.isinf(more) or (more and not self._repeats):
-            return None
-        first, size, warmup = self._rows[-1]
-        end = int(first + more * (size + warmup) + size)
+        end = self.held(num_events)
         return end if end < num_events else None
 
     def starts(self, num_events: int) -> npt.NDArray[np.int64]:
         """The first event of every cycle that begins before the event ``num_events``."""
         import numpy as np
 
-        first, size, warmup = self._table(num_events)
-        if self._repeats:
-            period = size[-1] + warmup[-1]
-            first = np.concatenate([first, np.arange(first[-1] + period, num_events, period)])
-        if math.isfinite(self._count):
-            first = first[: int(self._count)]
-        starts: npt.NDArray[np.int64] = first[first < num_events].astype(np.int64)
-        return starts
+        if num_events < 1:
+            return np.empty(0, dtype=np.int64)
+        return self.between(self.at(0), self.at(num_events - 1))[1].astype(np.int64)
+
+
+def _itself(table: Any) -> Any:
+    return table
+
+
+def _repeating(counts: npt.NDArray[np.int64]) -> Callable[[Any], Any]:
+    return lambda table: table if isinstance(table, float) else table.repeat(counts)
+
+
+def _picking(index: npt.NDArray[np.int64]) -> Callable[[Any], Any]:
+    return lambda table: table if isinstance(table, float) else table[index]
 
 
 @lru_cache(maxsize=1024)

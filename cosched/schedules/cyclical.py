@@ -1,15 +1,15 @@
-"""The cyclical shapes: a formula each, over what all of them share: restarts, multipliers, warm-up, a limit."""
+"""What all cyclical shapes share: restarts, multipliers, warm-up, a limit; the shapes are in ``annealing``."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from cosched.schedules.cycles import Cycles, cycles
 from cosched.schedules.durations import MAX_EVENTS, Duration
-from cosched.schedules.registry import register
+from cosched.schedules.intervals import ROUNDING, Interval, finite, hull, known, mixed, powers, times, union
 from cosched.schedules.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class CyclicalSchedule(Schedule):
-    """What every cyclical shape shares: restarts, multipliers, warm-up between cycles, a limit.
+    """Cycles that anneal from a start value to an end value, with restarts, multipliers, warm-up between, a limit.
 
     Cycle ``k`` anneals from ``S_k`` to ``E_k`` during ``L_k`` events, then warms up to ``S_{k+1}`` during ``W_k``::
 
@@ -30,21 +30,41 @@ class CyclicalSchedule(Schedule):
         value = E_k + (S_k - E_k) * remaining(p / L_k)              p < L_k events into the cycle
         value = E_k + (S_{k+1} - E_k) * (p - L_k) / W_k             L_k <= p < L_k + W_k
 
-    An event is whatever the schedule is bound to, an iteration or an epoch. A cycle that would shrink below 2 events
-    is not begun. After the last cycle its final value holds, with no warm-up. Instances cannot be modified.
+    ``remaining`` is what a shape is: 1 at the start of a cycle, 0 at its end. An event is whatever the schedule is
+    bound to, an iteration or an epoch. A cycle that would shrink below 2 events is not begun. After the last cycle the
+    value that it has reached holds, with no warm-up.
+
+    Attributes:
+        start_value: the value at the first event of the first cycle, in the parameter's own unit.
+        end_value: the value that the first cycle anneals to, in the same unit.
+        cycle_size: how many events the first cycle anneals: at least 2, or with a unit (``10ep``, ``500it``, ``25%``).
+        cycle_mult: the factor on the lengths of each following cycle, above 0; they are cut to whole events.
+        start_value_mult: the factor on the start value of each following cycle.
+        end_value_mult: the factor on the end value of each following cycle.
+        warmup_duration: how many events the first cycle warms up after annealing, linearly up to the start value of
+            the next cycle: at least 0, or with a unit.
+        num_cycles: how many cycles there are, at least 1; after them the value holds. null: no limit.
+        endpoint: true: the last annealing event of a cycle has the end value itself, as in `numpy.linspace`; false:
+            the event after it would have.
+        amplitude_mult: the factor, for each following cycle, on the distance of the end value from the start value.
+        amplitude_decay: the factor, for each event, on that distance.
+
+    Raises:
+        ValueError: a number is out of its range, or a text is not a duration; the message names the field.
+        TypeError: a field holds something of another type.
     """
 
-    start_value: float  # value at the first event of the first cycle, in the parameter's own unit
-    end_value: float  # value that the first cycle anneals to
-    cycle_size: Duration  # events in the first cycle, at least 2; or with a unit: 10ep, 500it, 25%
-    cycle_mult: float = 1.0  # factor on the length of each following cycle, above 0; lengths are cut to whole events
-    start_value_mult: float = 1.0  # factor on the start value of each following cycle
-    end_value_mult: float = 1.0  # factor on the end value of each following cycle
-    warmup_duration: Duration = 0  # events, or as above, between two cycles: linear up to the next start value
-    num_cycles: int | None = None  # cycles to run before the value holds, at least 1; null: no limit
-    endpoint: bool = False  # true: the last annealing event of a cycle has the end value itself, as numpy.linspace
-    amplitude_mult: float = 1.0  # factor on the distance of the end value from the start value, each following cycle
-    amplitude_decay: float = 1.0  # factor on that distance, each event
+    start_value: float
+    end_value: float
+    cycle_size: Duration
+    cycle_mult: float = 1.0
+    start_value_mult: float = 1.0
+    end_value_mult: float = 1.0
+    warmup_duration: Duration = 0
+    num_cycles: int | None = None
+    endpoint: bool = False
+    amplitude_mult: float = 1.0
+    amplitude_decay: float = 1.0
 
     _least: ClassVar[Mapping[str, int]] = {"cycle_size": 2, "num_cycles": 1}
 
@@ -69,80 +89,145 @@ class CyclicalSchedule(Schedule):
     @property
     def _cycles(self) -> Cycles:
         self._check_resolved()
-        return cycles(cast("int", self.cycle_size), cast("int", self.warmup_duration), self.cycle_mult, self.num_cycles)
+        return self._limited(self.num_cycles)
+
+    def _limited(self, limit: int | None) -> Cycles:
+        return cycles(cast("int", self.cycle_size), cast("int", self.warmup_duration), self.cycle_mult, limit)
 
     def _values(self, steps: Array) -> Array:
-        return self._located(steps, self._cycles)
+        return self._located(steps, self._limited(self.num_cycles))
 
     def _reached(self, duration: int) -> float:
         import numpy as np
 
+        table = self._cycles
+        before = table.at(duration - 1)
         # As if the cycle that is running were the last one: at its end there is its end value and not a new start.
-        limited = cycles(self.cycle_size, self.warmup_duration, self.cycle_mult, self.cycles(duration))
+        # A warm-up that is running goes on to the next start, and where it is cut stays there.
+        annealing = table.held(duration - 1) < before.first + before.size
+        limited = self._limited(before.number + 1) if annealing else table
         return float(self._located(np.array([float(duration)]), limited)[0])
 
     def _located(self, steps: Array, table: Cycles) -> Array:
         import numpy as np
 
-        cycle, position, size, warmup = table.locate(steps)
-        start: float | Array = self.start_value
-        end: float | Array = self.end_value
-        if self.start_value_mult != 1:  # a power costs more than all the rest
-            start = start * np.power(self.start_value_mult, cycle)
+        steps, position, number, size, warmup, spread = table.locate(steps)
+        # A power for each cycle, not for each event.
+        start: Any = self.start_value
+        end: Any = self.end_value
+        if self.start_value_mult != 1:
+            start = start * np.power(self.start_value_mult, number)
         if self.end_value_mult != 1:
-            end = end * np.power(self.end_value_mult, cycle)
+            end = end * np.power(self.end_value_mult, number)
         if self.amplitude_mult != 1:
-            end = start + (end - start) * np.power(self.amplitude_mult, cycle)
+            end = start + (end - start) * np.power(self.amplitude_mult, number)
+        start, end = spread(start), spread(end)
         if self.amplitude_decay != 1:
-            end = start + (end - start) * np.power(self.amplitude_decay, steps)
-        values = self._between(start, end, np.minimum(position / (size - self.endpoint), 1.0))
+            decayed = np.power(self.amplitude_decay, steps)
+            decayed *= end - start
+            decayed += start
+            end = decayed
+        x = position / spread(size - self.endpoint)
+        if self.endpoint or self.warmup_duration:
+            np.minimum(x, 1.0, out=x)
+        values = self._between(start, end, x)
         if self.warmup_duration:
-            ramp = np.maximum(position - size, 0.0) / np.maximum(warmup, 1.0)
-            values += (start * self.start_value_mult - values) * ramp
+            late = np.flatnonzero(position > spread(size))
+            if late.size:
+
+                def of(table: Any) -> Any:
+                    return table[late] if getattr(table, "size", 1) > 1 else table
+
+                ramp = (position[late] - of(spread(size))) / of(spread(warmup))
+                before = values[late]
+                values[late] = before + (of(start) * self.start_value_mult - before) * ramp
         return values
+
+    def bounds(self, events: range) -> Interval | None:  # noqa: D102
+        table = self._cycles
+        low, high = events[0], events[-1]
+        plain = self.start_value_mult == self.end_value_mult == self.amplitude_mult == self.amplitude_decay == 1
+        if plain and low < table.restart <= high:  # all of the curve, whatever the lengths of its later cycles are
+            return self._bounds(range(2), (0.0, 1.0), (0.0, 1.0), 0, 0)
+        first, last = table.at(low), table.at(high)
+        low, high = table.held(low), table.held(high)
+        if first.number != last.number:
+            return self._bounds(range(first.number, last.number + 1), (0.0, 1.0), (0.0, 1.0), low, high)
+        x = [min((event - first.first) / (first.size - self.endpoint), 1.0) for event in (low, high)]
+        ramp = [max(event - first.first - first.size, 0) / max(first.warmup, 1) for event in (low, high)]
+        return self._bounds(range(first.number, first.number + 1), (x[0], x[1]), (ramp[0], ramp[1]), low, high)
+
+    def _bounds(self, numbers: range, x: Interval, ramp: Interval, low: int, high: int) -> Interval | None:
+        """Those of the cycles ``numbers``, between two fractions of their annealing and of their warm-up.
+
+        ``low`` and ``high`` are the first and the last event.
+        """
+        start, end = hull(self.start_value), hull(self.end_value)
+        start = times(start, powers(self.start_value_mult, numbers[0], numbers[-1]))
+        end = times(end, powers(self.end_value_mult, numbers[0], numbers[-1]))
+        if self.amplitude_mult != 1:
+            end = mixed(start, end, powers(self.amplitude_mult, numbers[0], numbers[-1]))
+        if self.amplitude_decay != 1:
+            end = mixed(start, end, powers(self.amplitude_decay, low, high))
+        found = self._enclosed(start, end, x)
+        if found is not None and self.warmup_duration:
+            following = times(start, hull(self.start_value_mult))
+            found = union(found, mixed(end, following, ramp)) if finite(following) else None
+        return known(found)
+
+    def _enclosed(self, start: Interval, end: Interval, x: Interval) -> Interval | None:
+        """Bounds of `_between`, for start values, end values and fractions within bounds; None: not known."""
+        remaining = self._remains(*x)
+        return None if remaining is None else mixed(end, start, remaining)
+
+    def _remains(self, low: float, high: float) -> Interval | None:
+        """Bounds, within 0 and 1, of `_remaining` from one fraction to another; None: not known."""
+        return None
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:  # noqa: D102
         return self._cycles.starts(num_events)[1:]
 
     def cycles(self, num_events: int) -> int:  # noqa: D102
-        import numpy as np
-
-        return int(self._cycles.locate(np.array([num_events - 1.0]))[0][0]) + 1 if num_events else 0
+        return self._cycles.at(num_events - 1).number + 1 if num_events else 0
 
     def cycle_bounds(self, events: range) -> Bounds:  # noqa: D102
-        import numpy as np
+        table = self._cycles
+        if not events:
+            return {}, {}
+        numbers, starts, sizes, _ = table.between(table.at(events[0]), table.at(events[-1]))
 
-        steps = np.arange(events.start, events.stop, dtype=np.float64)
-        cycle, position, size, _ = np.broadcast_arrays(*self._cycles.locate(steps))
+        def within(found: Array) -> dict[int, int]:
+            pairs = zip(found.astype(int).tolist(), numbers.astype(int).tolist(), strict=True)
+            return {event: number + 1 for event, number in pairs if event in events}
 
-        def numbers(chosen: npt.NDArray[np.bool_]) -> dict[int, int]:
-            return dict(zip(steps[chosen].astype(int).tolist(), (cycle[chosen] + 1).astype(int).tolist(), strict=True))
-
-        return numbers(position == 0), numbers(position == size - 1)
+        return within(starts), within(starts + sizes - 1)
 
     def _runs(self, num_events: int) -> bool:
-        import numpy as np
-
-        _, position, size, _ = self._cycles.locate(np.array([num_events - 1.0]))
-        return bool((position < size - 1).all())
+        one = self._cycles.at(num_events - 1)
+        return num_events < one.first + one.size
 
     def nth_cycle(self, cycle: int) -> tuple[int, int, int] | None:
         """The first event, annealing events and warm-up events of a cycle (the first is 0), if there is one."""
-        return self._cycles.nth(cycle)
+        found = self._cycles.nth(cycle)
+        return found and (found.first, found.size, found.warmup)
 
     def holds_from(self, num_events: int) -> int | None:
         """The event below ``num_events`` at which the last cycle is over and its final value holds, if there is one."""
         return self._cycles.end(num_events)
 
-    def _between(self, start: float | Array, end: float | Array, x: Array) -> Array:
+    def _between(self, start: Any, end: Any, x: Array) -> Array:
         """The values at the fractions ``x`` of a cycle's length."""
         import numpy as np
 
         remaining = self._remaining(x)
+        if remaining.size == 1 and isinstance(start, float) and isinstance(end, float):  # the same, and quicker
+            part = remaining.item()
+            return np.array([start if part == 1.0 else part * (start - end) + end])
         values = remaining * (start - end)
         values += end
         # end + (start - end) can miss start by rounding; a cycle that begins, begins exactly there.
-        np.copyto(values, start, where=remaining == 1.0)
+        if (begins := remaining == 1.0).any():
+            np.copyto(values, start, where=begins)
         return values
 
     def _remaining(self, x: Array) -> Array:
@@ -150,88 +235,9 @@ class CyclicalSchedule(Schedule):
         raise NotImplementedError
 
 
-@register("cosine_annealing")
-@dataclass(kw_only=True)
-class CosineAnnealing(CyclicalSchedule):
-    """Anneals from start to end value along half a cosine wave: ``remaining(x) = (1 + cos(pi * x)) / 2``.
+def falling(shape: CyclicalSchedule, low: float, high: float) -> Interval:
+    """Bounds of ``shape._remaining``, which nowhere rises."""
+    import numpy as np
 
-    Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (ICLR 2017), equation 5.
-    """
-
-    def _remaining(self, x: Array) -> Array:
-        import numpy as np
-
-        remaining = np.cos(np.pi * x)
-        remaining += 1.0
-        remaining *= 0.5
-        return remaining
-
-
-@register("linear_cyclical")
-@dataclass(kw_only=True)
-class LinearCyclical(CyclicalSchedule):
-    """Moves linearly from start to end value and back within each cycle: ``remaining(x) = abs(2 * x - 1)``.
-
-    With ``monotonic`` it only moves there, ``remaining(x) = 1 - x``; a warm-up between cycles needs that.
-    Smith, "Cyclical Learning Rates for Training Neural Networks" (WACV 2017), section 3.
-    """
-
-    monotonic: bool = False  # true: one linear move from start to end value per cycle, no way back
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.warmup_duration and not self.monotonic:
-            raise ValueError(
-                f"warmup_duration={self.warmup_duration} needs monotonic=True, for a triangle ends where the next one "
-                "starts: set monotonic=True or warmup_duration=0"
-            )
-
-    def _remaining(self, x: Array) -> Array:
-        return 1.0 - x if self.monotonic else abs(2.0 * x - 1.0)
-
-
-@register("polynomial_annealing")
-@dataclass(kw_only=True)
-class PolynomialAnnealing(CyclicalSchedule):
-    """Anneals from start to end value as a power: ``remaining(x) = (1 - x)**power``; 1 is linear."""
-
-    power: float = 1.0  # above 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.power <= 0:
-            raise ValueError(f"power={self.power} must be above 0: 1 is linear, 2 quadratic")
-
-    def _remaining(self, x: Array) -> Array:
-        return (1.0 - x) ** self.power
-
-
-@register("sqrt_annealing")
-@dataclass(kw_only=True)
-class SqrtAnnealing(CyclicalSchedule):
-    """Anneals from start to end value fast at first: ``remaining(x) = 1 - sqrt(x)``.
-
-    Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations" (NeurIPS 2024).
-    """
-
-    def _remaining(self, x: Array) -> Array:
-        return 1.0 - x**0.5
-
-
-@register("exponential_annealing")
-@dataclass(kw_only=True)
-class ExponentialAnnealing(CyclicalSchedule):
-    """Anneals from start to end value by equal factors: ``start * (end / start)**x``; both have the same sign."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not (min(self.start_value, self.end_value) > 0 or max(self.start_value, self.end_value) < 0):
-            raise ValueError(
-                f"end_value={self.end_value} cannot be reached from start_value={self.start_value} by factors: "
-                "give both the same sign, and neither 0"
-            )
-
-    def _between(self, start: float | Array, end: float | Array, x: Array) -> Array:
-        import numpy as np
-
-        return np.where(x == 1.0, end, start * np.power(end / start, x))
+    greatest, least = shape._remaining(np.array([low, high])).tolist()
+    return max(least - ROUNDING, 0.0), min(greatest + ROUNDING, 1.0)

@@ -29,7 +29,7 @@ S = TypeVar("S", bound="Schedule")
 Window = tuple[int, int, Sequence[float]]
 
 BLOCK = 4096  # consecutive events that one evaluation serves
-CHUNK = 2**13  # events evaluated at once, so that what lies between stays in the processor's cache
+CHUNK = 2**14  # events evaluated at once: what lies between stays in the cache, and calls cost little for each event
 
 
 @dataclass(kw_only=True)
@@ -44,8 +44,9 @@ class Schedule:
         TypeError: a field holds something that is not a number of its kind.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "_window")  # what is evaluated is not a part of what is compared or saved
+
     _least: ClassVar[Mapping[str, int]] = {}  # the least number of events of a duration, or value of an integer
-    _window: ClassVar[Window] = (0, 0, ())  # on each instance: the values that it has evaluated last
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -59,10 +60,12 @@ class Schedule:
             if check is not None and not (optional and value is None):
                 value = check(f.name, value, self._least.get(f.name))
             setattr(self, f.name, frozen(value))
-        self._sealed = True
+        self._window: tuple[int, int, Sequence[float], object] = (0, 0, (), None)
+        # torch's LambdaLR loads a state into `__dict__` itself; another seal tells that the fields are others by now.
+        self._seal: list[None] = []
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_sealed" in vars(self):
+        if "_seal" in vars(self):
             names = [f.name for f in fields(self)]
             if name not in names:
                 raise AttributeError(f"{type(self).__name__} has no field {name!r}: {did_you_mean(name, names)}")
@@ -73,15 +76,16 @@ class Schedule:
         return hash((type(self), *(getattr(self, f.name) for f in fields(self))))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_window"}
+        return vars(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        self._window = (0, 0, (), None)
         vars(self).update(state)
 
     def __call__(self, step: int) -> float:
         """The value at event index ``step`` (the first event is 0), in time that does not depend on ``step``."""
-        first, stop, values = self._window  # read once: another thread may replace it
-        if first <= step < stop and type(step) is int:
+        first, stop, values, seal = self._window  # read once: another thread may replace it
+        if first <= step < stop and type(step) is int and seal is self._seal:
             return values[step - first]
         return self._look(step)
 
@@ -92,19 +96,31 @@ class Schedule:
             index = -1
         if not 0 <= index < MAX_EVENTS:
             raise ValueError(f"step={step!r} must be an event index: an integer from 0 to 2**53 - 1")
-        first, stop, _ = self._window
-        # A step right behind the window tells a walk, in which the next ones will be asked for too.
-        width = min(8 * (stop - first), BLOCK) if index == stop and stop else 1
-        return self.window(index, width)[2][0]
+        first, stop, values, seal = self._window
+        if seal is self._seal:
+            if first <= index < stop:
+                return values[index - first]
+            if index == stop:  # a walk, in which the next ones will be asked for too
+                return self.window(index, min(8 * (stop - first), BLOCK))[2][0]
+        import numpy as np
+
+        self._check_resolved()
+        with np.errstate(all="ignore"):
+            value = self._values(np.array([float(index)])).item()
+        self._keep(index, (value,))
+        return value
 
     def window(self, first: int, width: int) -> Window:
-        """The values of ``width`` events from ``first`` on, kept for the next calls: the first, the one after, values."""
-        first_, stop_, values_ = self._window
-        if first_ <= first and first + width <= stop_:
+        """The values of ``width`` events from ``first`` on, kept for the next calls: first event, one after, values."""
+        first_, stop_, values_, seal = self._window
+        if first_ <= first and first + width <= stop_ and seal is self._seal:
             return first, first + width, values_[first - first_ : first - first_ + width]
         values = array("d", self.values(range(first, min(first + width, MAX_EVENTS))).tobytes())
-        vars(self)["_window"] = window = (first, first + len(values), values)
-        return window
+        self._keep(first, values)
+        return first, first + len(values), values
+
+    def _keep(self, first: int, values: Sequence[float]) -> None:
+        object.__setattr__(self, "_window", (first, first + len(values), values, self._seal))
 
     def values(self, steps: npt.ArrayLike | range) -> Array:
         """The values at the event indices ``steps`` (integers from 0 to 2**53 - 1), an array of the same shape.
@@ -120,12 +136,12 @@ class Schedule:
         self._check_resolved()
         flat = indices if isinstance(indices, range) else indices.ravel()
         values = np.empty(len(flat))
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with np.errstate(all="ignore"):
             for i in range(0, len(flat), CHUNK):
                 part = flat[i : i + CHUNK]
                 if isinstance(part, range):
-                    part = np.arange(part.start, part.stop, part.step)
-                values[i : i + CHUNK] = self._values(part.astype(np.float64))
+                    part = np.arange(part.start, part.stop, part.step, dtype=np.float64)
+                values[i : i + CHUNK] = self._values(part.astype(np.float64, copy=False))
         return values if isinstance(indices, range) else values.reshape(indices.shape)
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:

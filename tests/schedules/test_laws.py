@@ -157,7 +157,7 @@ def test_stretched_it_is_the_same_curve(data, shape, factor):
 @law()
 def test_it_jumps_at_restarts_only(data, shape):
     factor = 512
-    schedule = stretched(drawn(data, shape), factor)
+    schedule = stretched(data.draw(schedules(shape).filter(with_values).filter(whole_multiples)), factor)
     values = schedule.values(range(40 * factor))
     steps = np.abs(np.diff(values)) / max(numbers(schedule))
     steps[schedule.restarts(40 * factor) - 1] = 0

@@ -16,14 +16,14 @@ from cosched.config.schemas import Mismatch
 from cosched.loops.ignite.follower import IgniteEvent
 from cosched.loops.ignite.scheduler import BindingOptions, BoundScheduler, HasGroups
 from cosched.schedules import docstrings
-from cosched.schedules.cyclical import (
+from cosched.schedules.annealing import (
     CosineAnnealing,
-    CyclicalSchedule,
     ExponentialAnnealing,
     LinearCyclical,
     PolynomialAnnealing,
     SqrtAnnealing,
 )
+from cosched.schedules.cyclical import CyclicalSchedule
 from cosched.schedules.durations import Duration, Event
 from cosched.schedules.phases import Phases, Scaled
 from cosched.schedules.registry import shape as registered

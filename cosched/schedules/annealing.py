@@ -1,0 +1,124 @@
+"""The cyclical shapes: a formula each, over what all of them share."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cosched.schedules.cyclical import CyclicalSchedule, falling
+from cosched.schedules.intervals import ROUNDING, UNKNOWN, Interval, union
+from cosched.schedules.registry import register
+
+if TYPE_CHECKING:
+    from cosched.schedules.schedule import Array
+
+
+@register("cosine_annealing")
+@dataclass(kw_only=True)
+class CosineAnnealing(CyclicalSchedule):
+    """Anneals from start to end value along half a cosine wave: ``remaining(x) = (1 + cos(pi * x)) / 2``.
+
+    Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (ICLR 2017), equation 5.
+    """
+
+    def _remaining(self, x: Array) -> Array:
+        import numpy as np
+
+        remaining = np.cos(np.pi * x)
+        remaining += 1.0
+        remaining *= 0.5
+        return remaining
+
+    def _remains(self, low: float, high: float) -> Interval:
+        return falling(self, low, high)
+
+
+@register("linear_cyclical")
+@dataclass(kw_only=True)
+class LinearCyclical(CyclicalSchedule):
+    """Moves linearly from start to end value and back within each cycle: ``remaining(x) = abs(2 * x - 1)``.
+
+    With ``monotonic`` it only moves there, ``remaining(x) = 1 - x``; a warm-up between cycles needs that.
+    Smith, "Cyclical Learning Rates for Training Neural Networks" (WACV 2017), section 3.
+    """
+
+    monotonic: bool = False  # true: one linear move from start to end value per cycle, no way back
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.warmup_duration and not self.monotonic:
+            raise ValueError(
+                f"warmup_duration={self.warmup_duration} needs monotonic=True, for a triangle ends where the next one "
+                "starts: set monotonic=True or warmup_duration=0"
+            )
+
+    def _remaining(self, x: Array) -> Array:
+        return 1.0 - x if self.monotonic else abs(2.0 * x - 1.0)
+
+    def _remains(self, low: float, high: float) -> Interval:
+        if self.monotonic:
+            return falling(self, low, high)
+        return union(falling(self, min(low, 0.5), min(high, 0.5)), falling(self, max(high, 0.5), max(low, 0.5)))
+
+
+@register("polynomial_annealing")
+@dataclass(kw_only=True)
+class PolynomialAnnealing(CyclicalSchedule):
+    """Anneals from start to end value as a power: ``remaining(x) = (1 - x)**power``; 1 is linear."""
+
+    power: float = 1.0  # above 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.power <= 0:
+            raise ValueError(f"power={self.power} must be above 0: 1 is linear, 2 quadratic")
+
+    def _remaining(self, x: Array) -> Array:
+        return (1.0 - x) ** self.power
+
+    def _remains(self, low: float, high: float) -> Interval:
+        return falling(self, low, high)
+
+
+@register("sqrt_annealing")
+@dataclass(kw_only=True)
+class SqrtAnnealing(CyclicalSchedule):
+    """Anneals from start to end value fast at first: ``remaining(x) = 1 - sqrt(x)``.
+
+    Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations" (NeurIPS 2024).
+    """
+
+    def _remaining(self, x: Array) -> Array:
+        return 1.0 - x**0.5
+
+    def _remains(self, low: float, high: float) -> Interval:
+        return falling(self, low, high)
+
+
+@register("exponential_annealing")
+@dataclass(kw_only=True)
+class ExponentialAnnealing(CyclicalSchedule):
+    """Anneals from start to end value by equal factors: ``start * (end / start)**x``; both have the same sign."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (min(self.start_value, self.end_value) > 0 or max(self.start_value, self.end_value) < 0):
+            raise ValueError(
+                f"end_value={self.end_value} cannot be reached from start_value={self.start_value} by factors: "
+                "give both the same sign, and neither 0"
+            )
+
+    def _between(self, start: float | Array, end: float | Array, x: Array) -> Array:
+        import numpy as np
+
+        return np.where(x == 1.0, end, start * np.power(end / start, x))
+
+    def _enclosed(self, start: Interval, end: Interval, x: Interval) -> Interval:
+        # In a straight line on a logarithmic scale, so the bounds are at the ends.
+        ratio = sorted(abs(b / a) if a else math.inf for a in start for b in end)
+        if not sys.float_info.min < ratio[0] <= ratio[-1] < math.inf:
+            return UNKNOWN
+        found = [a * (b / a) ** y for a in start for b in end for y in x]
+        return min(found) - 8 * ROUNDING * abs(min(found)), max(found) + 8 * ROUNDING * abs(max(found))
