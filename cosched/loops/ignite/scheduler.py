@@ -43,13 +43,13 @@ class BoundScheduler(Bound, ParamScheduler):
     Args:
         optimizer: a torch optimizer, or any object that has a sequence ``param_groups``.
         schedule: the curve, a function of the event index.
-        param_name: a number in the parameter groups: ``lr``, ``betas[0]``, ``weight_decay``...
+        param_name: a number in the parameter groups: ``lr``, ``betas[0]``...; in a config also ``engine.state.NAME``.
         save_history: whether to record each applied value in ``engine.state.param_history``.
-        param_group_index: the one group to drive, negative from the end; None: every group.
-        param_group: or the groups whose key ``name`` fits this pattern: ``"backbone.*"``.
+        param_group_index: the one group to drive, from 0, or negative from the end; by default every group.
+        param_group: or the groups whose key ``name`` fits this pattern: ``backbone.*``.
         relative: whether the schedule multiplies what each group held at first, which keeps their ratios.
-        event: what the schedule counts: iterations or epochs.
-        on_mismatch: when a checkpoint has another schedule: ``error``, ``config`` or ``checkpoint``.
+        event: what the schedule counts: ``ITERATION_STARTED`` or ``EPOCH_STARTED``.
+        on_mismatch: what holds when a checkpoint has another schedule: ``config``, ``checkpoint``, or it is an ``error``.
 
     Raises:
         TypeError: ``optimizer`` has no sequence ``param_groups``, or an argument is of a wrong type.
