@@ -17,9 +17,9 @@ from omegaconf import OmegaConf
 from cosched.schedules import registry
 from cosched.schedules.durations import Event
 from cosched.schedules.fields import checks
-from cosched.schedules.spelling import did_you_mean
 from cosched.schedules.phases import phase
 from cosched.schedules.schedule import Schedule
+from cosched.schedules.spelling import did_you_mean
 
 
 class ConfigError(ValueError, CompactHydraException):
@@ -36,11 +36,7 @@ class Mismatch(Enum):
 
 @dataclass(kw_only=True)
 class Binding(Schedule):
-    """Where the values of a schedule go, and when.
-
-    `cosched.BoundScheduler` has these as arguments and says what they mean. Here ``param_name`` may be
-    ``engine.state.NAME`` too, an attribute of the engine's state.
-    """
+    """Where the values of a schedule go, and when: arguments of `cosched.BoundScheduler`, which says what they mean."""
 
     param_name: str = "lr"
     param_group_index: int | None = None

@@ -48,8 +48,8 @@ class BoundScheduler(Bound, ParamScheduler):
         param_group_index: the one group to drive, from 0, or negative from the end; by default every group.
         param_group: or the groups whose key ``name`` fits this pattern: ``backbone.*``.
         relative: whether the schedule multiplies what each group held at first, which keeps their ratios.
-        event: what the schedule counts: ``ITERATION_STARTED`` or ``EPOCH_STARTED``.
-        on_mismatch: what holds when a checkpoint has another schedule: ``config``, ``checkpoint``, or it is an ``error``.
+        event: what the schedule counts, ``ITERATION_STARTED`` or ``EPOCH_STARTED``.
+        on_mismatch: what holds where a checkpoint has another schedule: ``config``, ``checkpoint``, or ``error``: stop.
 
     Raises:
         TypeError: ``optimizer`` has no sequence ``param_groups``, or an argument is of a wrong type.
