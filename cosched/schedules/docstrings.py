@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from inspect import cleandoc
 from textwrap import dedent, indent
 from typing import Any
@@ -12,9 +13,14 @@ _HEADING = re.compile(r"^([A-Z]\w*):\n(?= )", re.MULTILINE)
 _ENTRY = re.compile(r"^(\w+): (.*(?:\n .*)*)", re.MULTILINE)
 
 
-def sections(documented: Any) -> dict[str, str]:
+def sections(documented: Any) -> Mapping[str, str]:
     """The sections of the docstring of a class or function by heading, `Args` for instance; "" is what comes first."""
-    intro, *others = _HEADING.split(cleandoc(documented.__doc__ or ""))
+    return _split(documented.__doc__ or "")
+
+
+@lru_cache(maxsize=256)
+def _split(docstring: str) -> Mapping[str, str]:
+    intro, *others = _HEADING.split(cleandoc(docstring))
     texts = (dedent(text).strip() for text in others[1::2])
     return {"": intro.strip(), **dict(zip(others[::2], texts, strict=True))}
 
@@ -34,6 +40,7 @@ def compose(heading: str, fields: Mapping[str, str], others: Mapping[str, str]) 
 
 def inherit(cls: type[Any]) -> None:
     """Add to the docstring of a class what those of its bases say of their fields."""
-    known = {name: meaning for base in reversed(cls.__mro__) for name, meaning in meanings(base).items()}
+    bases = (base for base in reversed(cls.__bases__) if base is not object)  # which have those of theirs already
+    known = {name: meaning for one in (*bases, cls) for name, meaning in meanings(one).items()}
     if known.keys() - meanings(cls):
         cls.__doc__ = compose("Attributes", known, sections(cls))
