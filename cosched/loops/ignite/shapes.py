@@ -98,7 +98,7 @@ def _document(scheduler: type[BoundScheduler], *shape: type[Schedule]) -> None:
     known = {name: meaning for one in sources for name, meaning in docstrings.meanings(one).items()}
     arguments = {name: known[name] for name in inspect.signature(scheduler).parameters if name in known}
     intro = [docstrings.sections(one)[""] for one in (scheduler, *shape)]
-    others = docstrings.sections(BoundScheduler) | {"": "\n\n".join(filter(None, intro))}
+    others = {**docstrings.sections(BoundScheduler), "": "\n\n".join(filter(None, intro))}
     scheduler.__doc__ = docstrings.compose("Args", arguments, others)
 
 
