@@ -43,8 +43,9 @@ def test_python(snippet, tmp_path, monkeypatch):
 
 
 def _slow(command):
-    """What starts processes of its own."""
-    return [pytest.mark.slow] if "joblib" in command or "distributed" in command else []
+    """What trains several times, or in processes of its own."""
+    several = command.startswith("cosched-train -m") and "preview" not in command
+    return [pytest.mark.slow] if several or "distributed" in command else []
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ def attached(optimizer: torch.optim.Optimizer, engine: Engine, cfg: DictConfig) 
     """Registration and what comes after it."""
     scheduler = CosineAnnealingScheduler(optimizer, "lr", 1, 0.1, 10)
     scheduler.attach(engine, Events.EPOCH_STARTED, "rate")
+    scheduler.save_history = True
     scheduler.detach()
     cosched.attach(engine, scheduler)
     cosched.attach(engine, cfg, optimizer, event="EPOCH_STARTED", allow=["my_package.MyScheduler"])

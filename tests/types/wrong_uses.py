@@ -96,3 +96,4 @@ def attached(engine: Engine, scheduler: BoundScheduler) -> None:
     scheduler.attach(engine, name=1)  # E: [arg-type]
     cosched.CycleEvents.CYCLE_COMPLETED(name=1)  # E: [arg-type]
     scheduler.load_state_dict(None)  # E: [arg-type]
+    scheduler.save_histories = True  # E: [attr-defined]
