@@ -7,7 +7,7 @@ from cosched.config.schemas import misspelt as misspelt
 from cosched.loops.ignite.attaching import EngineState as EngineState
 from cosched.loops.ignite.attaching import attach as attach
 from cosched.loops.ignite.attaching import detach as detach
-from cosched.loops.ignite.attaching import leaves as leaves
+from cosched.loops.declared import leaves as leaves
 from cosched.loops.ignite.follower import CycleEvents as CycleEvents
 from cosched.loops.ignite.scheduler import BoundScheduler as BoundScheduler
 from cosched.loops.ignite.shapes import ConstantScheduler as ConstantScheduler

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+import ignite.handlers as ignite_handlers
 from ignite.engine import Engine, Events
 from ignite.handlers import param_scheduler as ignite
 from omegaconf import OmegaConf
@@ -131,7 +132,7 @@ def test_an_optimizer_that_is_a_dataclass_is_not_taken_for_a_config():
         ({"event": "ITERATION"}, "event='ITERATION' has no clock"),
         ({"_target_": "cosched.nothing"}, "cosched.nothing"),
         ({"_target_": "cosched.schedules.spelling.did_you_mean"}, "would call cosched.schedules.spelling.did_you_mean"),
-        ({"_target_": "cosched.loops.ignite.attaching.leaves"}, "would call cosched.loops.ignite.attaching.leaves, but a config may only make"),
+        ({"_target_": "cosched.loops.declared.leaves"}, "would call cosched.loops.declared.leaves, but a config may only make"),
     ],
 )
 def test_mistakes_name_the_key_and_leave_the_engine_alone(sgd, changes, message):
@@ -151,20 +152,20 @@ def test_a_value_left_open_is_named(sgd):
 
 @pytest.mark.parametrize("optimizer", [None, 3])
 def test_a_config_needs_an_optimizer(optimizer):
-    with pytest.raises(TypeError, match="scheduler is a config: give attach the optimizer"):
+    with pytest.raises(TypeError, match="scheduler is a config: give the optimizer"):
         cosched.attach(Engine(lambda *_: None), node(), optimizer)
 
 
 @pytest.mark.parametrize("what", [3, "cosine", cosched.CosineAnnealing(start_value=1, end_value=0, cycle_size=4)])
 def test_what_is_no_scheduler_is_a_type_error(sgd, what):
-    with pytest.raises(TypeError, match=r"scheduler.lr=.* is no scheduler: give a bound scheduler"):
+    with pytest.raises(TypeError, match=r"scheduler.lr=.* is not a scheduler: give a bound scheduler"):
         train(sgd, {"lr": what})
 
 
 def test_allowed_code_must_give_a_scheduler(sgd):
     config = {"_target_": "torch.optim.swa_utils.SWALR", "swa_lr": 0.1}
     with pytest.raises(
-        cosched.ConfigError, match=r"_target_=torch\.optim\.swa_utils\.SWALR gives a SWALR, which is no"
+        cosched.ConfigError, match=r"_target_=torch\.optim\.swa_utils\.SWALR gives a SWALR, which is not"
     ):
         train(sgd, config, allow=("torch.optim.swa_utils.SWALR",))
 
@@ -183,3 +184,14 @@ def test_tensors_in_every_group_are_filled(sgd):
     cosched.attach(Engine(lambda *_: None), node(), optimizer)(None)
     assert all(group["lr"] is tensor for group, tensor in zip(optimizer.param_groups, kept, strict=True))
     assert [float(tensor) for tensor in kept] == [1.0, 1.0]
+
+
+def test_what_ignite_brings_is_detached_too(sgd):
+    engine = Engine(lambda *_: None)
+    cosched.attach(engine, {"theirs": ignite_handlers.LinearCyclicalScheduler(sgd, "lr", 1.0, 0.0, 10)})
+    engine.run(range(1))
+    assert sgd.param_groups[0]["lr"] == 1.0
+    cosched.detach(engine)
+    sgd.param_groups[0]["lr"] = 0.25
+    engine.run(range(3))
+    assert sgd.param_groups[0]["lr"] == 0.25

@@ -86,7 +86,9 @@ def test_what_is_not_registered_cannot_be_a_phase():
 
 
 def test_an_unknown_name_gets_a_hint_and_the_remedy(shapes):
-    with pytest.raises(ValueError, match="'cosine_anealing' is not a registered shape: did you mean 'cosine_annealing'"):
+    with pytest.raises(
+        ValueError, match="'cosine_anealing' is not a registered shape: did you mean 'cosine_annealing'"
+    ):
         shapes.shape("cosine_anealing")
 
 
@@ -107,7 +109,9 @@ def test_two_packages_that_offer_one_name_are_an_error_when_it_is_asked_for(shap
 
 def test_an_offer_must_be_registered_under_its_name(shapes, monkeypatch):
     offer(monkeypatch, ("theirs", f"{__name__}:Mine"))
-    with pytest.raises(ValueError, match=r"but does not register it: decorate it with @cosched\.register\(\"theirs\"\)"):
+    with pytest.raises(
+        ValueError, match=r"but does not register it: decorate it with @cosched\.register\(\"theirs\"\)"
+    ):
         shapes.shape("theirs")
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ignite.engine import Engine, Events, State
 from ignite.handlers.param_scheduler import BaseParamScheduler, ParamGroupScheduler
-from omegaconf import OmegaConf
 
 from cosched.binding.target import Group
-from cosched.config.build import Allowed, build, resolved
-from cosched.config.schemas import ConfigError
+from cosched.config.build import Allowed
+from cosched.loops import declared
+from cosched.loops.declared import leaves
 from cosched.loops.ignite.follower import Attachment, IgniteEvent, attachments, known_event
 from cosched.loops.ignite.scheduler import BoundScheduler
 from cosched.schedules.durations import Event
 from cosched.schedules.schedule import Schedule
 
-Scheduler = BaseParamScheduler | ParamGroupScheduler
 KINDS = (Schedule, BaseParamScheduler, ParamGroupScheduler)  # what a config may make
 WARMUP = "ignite.handlers.create_lr_scheduler_with_warmup"  # a function, but one that makes a scheduler
 STATE = "engine.state."  # a param_name that begins so is an attribute of the engine's state
@@ -73,10 +72,12 @@ def attach(
         ValueError: ``event`` is not counted by the engine.
     """
     allowed = Allowed(kinds=KINDS, packages=("cosched.", "ignite.handlers."), names=(WARMUP, *allow))
-    try:
-        bound = _build(scheduler, (engine, optimizer), allowed, "scheduler")
-    except RecursionError as error:
-        raise ConfigError("scheduler is nested too deeply to be read") from error
+
+    def owner(name: str) -> tuple[Any, str]:
+        of_state = name.startswith(STATE)
+        return EngineState(engine) if of_state else optimizer, name.removeprefix(STATE)
+
+    bound = declared.bound(scheduler, (BaseParamScheduler, ParamGroupScheduler), allowed, owner)
     if isinstance(event, (str, Event)) or any(isinstance(one, BoundScheduler) for _, one in leaves(bound)):
         event = None if event is None else known_event(event)
     for name, one in leaves(bound):
@@ -84,7 +85,8 @@ def attach(
             one.attach(engine, event, name)
         else:
             at = event or Events.ITERATION_STARTED
-            Attachment(one, engine, at, name).on(at, one, name)
+            attachment = Attachment(one, engine, at, name)
+            attachment.on(at, attachment.apply)
     return bound
 
 
@@ -97,47 +99,3 @@ def detach(engine: Engine, scheduler: Any = None) -> None:
     for one in list(attachments(engine)):
         if scheduler is None or one.scheduler in chosen:
             one.detach()
-
-
-def _build(node: Any, owners: tuple[Engine, Any], allowed: Allowed, path: str) -> Any:
-    """``node`` with every config in it replaced by the scheduler that it describes."""
-    if node is None or isinstance(node, Scheduler):
-        return node
-    if OmegaConf.is_config(node) or hasattr(type(node), "_target_") or (isinstance(node, dict) and "_target_" in node):
-        node = resolved(node, path)
-    if isinstance(node, Mapping) and "_target_" in node:
-        return _made(dict(node), owners, allowed, path)
-    if isinstance(node, Mapping):
-        return {key: _build(one, owners, allowed, f"{path}.{key}") for key, one in node.items()}
-    if isinstance(node, Sequence) and not isinstance(node, str):
-        return [_build(one, owners, allowed, f"{path}[{i}]") for i, one in enumerate(node)]
-    raise TypeError(
-        f"{path}={node!r} is no scheduler: give a bound scheduler, a config node with _target_, or a mapping or "
-        "sequence of them"
-    )
-
-
-def _made(config: dict[str, Any], owners: tuple[Engine, Any], allowed: Allowed, path: str) -> Scheduler:
-    engine, optimizer = owners
-    name = str(config.get("param_name"))
-    if name.startswith(STATE):
-        optimizer, config = EngineState(engine), {**config, "param_name": name.removeprefix(STATE)}
-    if not hasattr(optimizer, "param_groups"):
-        raise TypeError(f"{path} is a config: give attach the optimizer to bind it to, not {optimizer!r}")
-    scheduler = build(config, allowed, path, optimizer=optimizer)
-    if not isinstance(scheduler, Scheduler):
-        found = type(scheduler).__name__
-        raise ConfigError(f"{path}: _target_={config['_target_']} gives a {found}, which is no scheduler")
-    return scheduler
-
-
-def leaves(bound: Any, name: str | None = None) -> Iterator[tuple[str | None, Any]]:
-    """Each scheduler in ``bound``, which `attach` returned, with its key if it stands in a mapping, else ``name``."""
-    if isinstance(bound, dict):
-        for key, one in bound.items():
-            yield from leaves(one, key)
-    elif isinstance(bound, list):
-        for one in bound:
-            yield from leaves(one, name)
-    elif bound is not None:
-        yield name, bound

@@ -79,7 +79,7 @@ def known_event(event: str | Event | IgniteEvent) -> IgniteEvent:
 
 
 class Attachment:
-    """A scheduler, of any kind, that is registered on an engine."""
+    """A scheduler, of any kind, that is registered on an engine; it lives as long as its handlers there."""
 
     def __init__(self, scheduler: Any, engine: Engine, event: IgniteEvent, name: str | None) -> None:
         self.scheduler, self.engine, self.event = scheduler, engine, event
@@ -95,6 +95,10 @@ class Attachment:
             f"an engine with attached schedulers cannot be copied, for {self.name} follows its clock: "
             "copy it before cosched.attach, or after cosched.detach"
         )
+
+    def apply(self) -> None:
+        """Call the scheduler, where it is one of ignite's that counts its calls."""
+        self.scheduler(self.engine, self.name)
 
     def on(self, event: Any, handler: Callable[..., Any], *args: Any) -> None:
         """Register a handler, and remember it for `detach`."""
@@ -239,13 +243,11 @@ class Follower(Attachment):
         """
         driven = numbers(self.scheduler)
         here = [(str(one), numbers(one.scheduler)) for one in attachments(self.engine) if one is not self]
-        attached = [one.scheduler for one in attachments(self.engine)]
         here += [
             (f"{type(handler).__name__} on {event}", numbers(handler))
             for event in CLOCKS
             for handler in handlers(self.engine, Events(event))
             if isinstance(handler, (BaseParamScheduler, ParamGroupScheduler))
-            and not any(handler is one for one in attached if not isinstance(one, Bound))
         ]
         for other, theirs in here:
             for key in driven.keys() & theirs.keys():
