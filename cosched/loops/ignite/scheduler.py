@@ -23,6 +23,7 @@ class HasGroups(Protocol):
     @property
     def param_groups(self) -> Sequence[Group]:
         """The groups, each with its numbers by name."""
+        ...
 
 
 class BindingOptions(TypedDict, total=False):
