@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 from importlib.util import find_spec
@@ -10,16 +9,10 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+import cosched.digits.resolver  # noqa: F401  # which the config uses
 from cosched import misspelt
-
-# How many batches the training set, of 1,797 digits less the validation set, makes: known before any data is loaded.
-OmegaConf.register_new_resolver(
-    "digits_epoch_length",
-    lambda val_fraction, batch_size: math.ceil((1797 - math.ceil(1797 * val_fraction)) / batch_size),
-    replace=True,
-)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

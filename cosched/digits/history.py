@@ -79,11 +79,12 @@ def rows_until(path: Path, iteration: int) -> list[Row]:
             for row in csv.DictReader(file):
                 if None in row or None in row.values():
                     raise ValueError("it has not as many values as the header")
+                number = int(row["iteration"])
                 [float(value or "nan") for value in row.values()]
-                if rows and int(row["iteration"]) != int(rows[-1]["iteration"]) + 1:
-                    raise ValueError(f"iteration {row['iteration']} does not follow {rows[-1]['iteration']}")
+                if rows and number != int(rows[-1]["iteration"]) + 1:
+                    raise ValueError(f"iteration {number} does not follow {rows[-1]['iteration']}")
                 rows.append(row)
-                if int(row["iteration"]) == iteration:
+                if number == iteration:
                     return rows
     except FileNotFoundError:
         pass

@@ -15,7 +15,7 @@ import torch
 from omegaconf import DictConfig
 from torch.multiprocessing.spawn import ProcessException
 
-import cosched.digits.command  # noqa: F401  # registers the resolver that the config uses, in each rank too
+import cosched.digits.resolver  # noqa: F401  # which the config uses, in each rank too
 from cosched import ConfigError
 
 
