@@ -21,6 +21,7 @@ from cosched.loops.ignite.shapes import PolynomialAnnealingScheduler as Polynomi
 from cosched.loops.ignite.shapes import RegisteredScheduler as RegisteredScheduler
 from cosched.loops.ignite.shapes import ScaledScheduler as ScaledScheduler
 from cosched.loops.ignite.shapes import SqrtAnnealingScheduler as SqrtAnnealingScheduler
+from cosched.loops.torch import TorchScheduler as TorchScheduler
 from cosched.schedules.annealing import CosineAnnealing as CosineAnnealing
 from cosched.schedules.cyclical import CyclicalSchedule as CyclicalSchedule
 from cosched.schedules.annealing import ExponentialAnnealing as ExponentialAnnealing

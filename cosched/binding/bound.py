@@ -36,11 +36,11 @@ class Bound:
         schedule: Schedule,
         param_name: str,
         *,
-        param_group_index: int | None,
-        param_group: str | None,
-        relative: bool,
-        event: Any,
-        on_mismatch: Mismatch | str,
+        param_group_index: int | None = None,
+        param_group: str | None = None,
+        relative: bool = False,
+        event: Any = Event.ITERATION_STARTED,
+        on_mismatch: Mismatch | str = Mismatch.error,
     ) -> None:
         if not isinstance(schedule, Schedule):
             raise TypeError(f"schedule={schedule!r} must be a schedule, as cosched.CosineAnnealing(...)")
@@ -87,6 +87,16 @@ class Bound:
         if value - value:  # what is not finite has no difference of 0; a call would cost more
             raise self._overflow(value, self.event_index)
         return value
+
+    def apply(self, index: int) -> None:
+        """Write the value of the event ``index`` into the optimizer.
+
+        Raises:
+            OverflowError: it is not finite.
+        """
+        self.event_index = index
+        self.target.write(self.get_param())
+        self.event_index = index + 1
 
     def window(self, index: int) -> Window:
         """Some events around ``index``: the first one, the one after the last, and all their values, which are finite.
@@ -136,9 +146,7 @@ class Bound:
 
     def restore(self, index: int) -> None:
         """Apply the value of the event before ``index``, which a run that is continued had last; go on at ``index``."""
-        self.event_index = index - 1
-        self.target.write(self.get_param())
-        self.event_index = index
+        self.apply(index - 1)
 
     def _keeps_checkpoint(self, differing: list[str], what: str) -> bool:
         """Whether to go on with the checkpoint's schedule, where it is not the configured one.

@@ -58,6 +58,15 @@ class Target:
         """What `write` makes of ``value`` in each driven group."""
         return [value * scale for scale in self.scales]
 
+    def numbers(self) -> dict[tuple[int, str], str]:
+        """What identifies each number that is written, with its name."""
+        groups = self.optimizer.param_groups
+        at = {id(group): i for i, group in enumerate(groups)}
+        return {
+            (id(group), self.number): f"{self.number} of group {group.get('name', at.get(id(group)))}"
+            for group in self.groups
+        }
+
     def _choose(self, groups: Sequence[Group]) -> Sequence[Group]:
         if self.index is not None and self.pattern is not None:
             raise ValueError(

@@ -287,8 +287,8 @@ def numbers(scheduler: Any) -> dict[tuple[int, str], str]:
     """What identifies each number that ``scheduler`` writes, with its name."""
     if isinstance(scheduler, ParamGroupScheduler):
         return {key: name for one in scheduler.schedulers for key, name in numbers(one).items()}
-    target = getattr(scheduler, "target", None)
-    groups = target.groups if target else getattr(scheduler, "optimizer_param_groups", [])
-    number = target.number if target else scheduler.param_name
-    first = getattr(scheduler, "param_group_index", None) or 0
+    if isinstance(scheduler, Bound):
+        return scheduler.target.numbers()
+    number, first = scheduler.param_name, getattr(scheduler, "param_group_index", None) or 0
+    groups = getattr(scheduler, "optimizer_param_groups", [])
     return {(id(group), number): f"{number} of group {group.get('name', first + i)}" for i, group in enumerate(groups)}
