@@ -61,7 +61,7 @@ def _made(config: dict[str, Any], kinds: tuple[type, ...], allowed: Allowed, own
 
 
 def leaves(bound: Any, name: str | None = None) -> Iterator[tuple[str | None, Any]]:
-    """Each scheduler in what was declared, with its key if it stands in a mapping."""
+    """Each scheduler in ``bound``, alone or in mappings and sequences, with its key in a mapping, or else ``name``."""
     if isinstance(bound, dict):
         for key, one in bound.items():
             yield from leaves(one, key)

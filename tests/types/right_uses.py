@@ -66,6 +66,13 @@ def bound(optimizer: torch.optim.Optimizer, engine: Engine) -> Iterator[BoundSch
     yield BoundScheduler(optimizer, Square(start_value=1, end_value=0, cycle_size=10), "weight_decay")
 
 
+def stepped(optimizer: torch.optim.Optimizer, cfg: DictConfig) -> Iterator[torch.optim.lr_scheduler.LRScheduler]:
+    """In a loop that steps torch's schedulers."""
+    yield cosched.TorchScheduler(optimizer, cosched.Constant(value=0.1))
+    yield cosched.TorchScheduler(optimizer, cfg, epoch_length=10, max_epochs=3, event="EPOCH_STARTED", allow=["mine."])
+    yield cosched.TorchScheduler(optimizer, {"lr": CosineAnnealingScheduler(optimizer, "lr", 1, 0.1, 10)}, max_iters=9)
+
+
 def attached(optimizer: torch.optim.Optimizer, engine: Engine, cfg: DictConfig) -> None:
     """Registration and what comes after it."""
     scheduler = CosineAnnealingScheduler(optimizer, "lr", 1, 0.1, 10)

@@ -83,6 +83,9 @@ def bound(optimizer: torch.optim.Optimizer, schedule: Constant) -> Iterator[obje
     yield BoundScheduler(optimizer, schedule, "lr", False, "group")  # E: [arg-type]
     yield BoundScheduler(optimizer.param_groups, schedule)  # E: [arg-type]
     yield cosched.EngineState(optimizer)  # E: [arg-type]
+    yield cosched.TorchScheduler(schedule, optimizer)  # E: [arg-type]
+    yield cosched.TorchScheduler(optimizer, schedule, epochs=3)  # E: [call-arg]
+    yield cosched.TorchScheduler(optimizer, schedule, max_epochs="3")  # E: [arg-type]
     yield CosineAnnealingScheduler.simulate_values("10", start_value=1, end_value=0, cycle_size=4)  # E: [arg-type]
 
 
