@@ -56,7 +56,7 @@ def bound(optimizer: torch.optim.Optimizer, schedule: Constant) -> Iterator[obje
     yield CosineAnnealingScheduler("lr", optimizer, 1, 0, 10)  # E: [arg-type]
     yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 2.5)  # E: [arg-type]
     yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 10, 2, 1, 1, "history")  # E: [arg-type]
-    yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 10, 2, 1, 1, False, None, 5)  # E: [call-arg]
+    yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 10, 2, 1, 1, False, None, "group")  # E: [call-arg]
     yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 10, warmup_duration=None)  # E: [arg-type]
     yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 10, warmup=3)  # E: [call-arg]
     yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 10, relativ=True)  # E: [call-arg]
