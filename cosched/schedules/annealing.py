@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cosched.schedules.cyclical import CyclicalSchedule, falling
-from cosched.schedules.intervals import ROUNDING, UNKNOWN, Interval, union
+from cosched.schedules.intervals import ROUNDING, UNKNOWN, Interval, finite, hull, union
 from cosched.schedules.registry import register
 
 if TYPE_CHECKING:
@@ -58,9 +58,10 @@ class LinearCyclical(CyclicalSchedule):
         return 1.0 - x if self.monotonic else abs(2.0 * x - 1.0)
 
     def _remains(self, low: float, high: float) -> Interval:
-        if self.monotonic:
+        if self.monotonic or high <= 0.5:
             return falling(self, low, high)
-        return union(falling(self, min(low, 0.5), min(high, 0.5)), falling(self, max(high, 0.5), max(low, 0.5)))
+        there, back = falling(self, min(low, 0.5), 0.5), falling(self, high, max(low, 0.5))
+        return union(there, back) if low < 0.5 else back
 
 
 @register("polynomial_annealing")
@@ -117,8 +118,10 @@ class ExponentialAnnealing(CyclicalSchedule):
 
     def _enclosed(self, start: Interval, end: Interval, x: Interval) -> Interval:
         # In a straight line on a logarithmic scale, so the bounds are at the ends.
-        ratio = sorted(abs(b / a) if a else math.inf for a in start for b in end)
-        if not sys.float_info.min < ratio[0] <= ratio[-1] < math.inf:
+        if not (finite(start, end) and (min(*start, *end) > 0 or max(*start, *end) < 0)):
+            return UNKNOWN
+        ratios = hull(*(b / a for a in start for b in end))
+        if not sys.float_info.min < ratios[0] <= ratios[1] < math.inf:
             return UNKNOWN
         found = [a * (b / a) ** y for a in start for b in end for y in x]
         return min(found) - 8 * ROUNDING * abs(min(found)), max(found) + 8 * ROUNDING * abs(max(found))

@@ -36,7 +36,7 @@ class Stretch(NamedTuple):
     warmup: int  # warm-up events of that
     more_size: int  # what each following cycle has more
     more_warmup: int
-    count: int  # cycles in all
+    total: int  # cycles in all
 
     def offset(self, j: Any) -> Any:
         """How many events lie between the beginnings of the stretch and of its cycle ``j``; integers, exactly."""
@@ -51,14 +51,14 @@ class Stretch(NamedTuple):
         """The cycle of the event ``step``; events after the stretch count as its last cycle's."""
         position, more = step - self.first, self.more_size + self.more_warmup
         if not more:
-            return self.nth(min(position // (self.size + self.warmup), self.count - 1))
+            return self.nth(min(position // (self.size + self.warmup), self.total - 1))
         # The root of offset(j) = position, in floating point, is off by one at most.
         half = self.size + self.warmup - more / 2
         j = int(2 * position / (half + math.sqrt(max(half * half + 2 * more * position, 0.0))))
-        j = min(j, self.count - 1)
+        j = min(j, self.total - 1)
         while j and self.offset(j) > position:
             j -= 1
-        while j + 1 < self.count and self.offset(j + 1) <= position:
+        while j + 1 < self.total and self.offset(j + 1) <= position:
             j += 1
         return self.nth(j)
 
@@ -87,6 +87,7 @@ class Cycles:
         self._lock = Lock()
         self._stretches: list[Stretch] = []
         self._firsts: list[int] = []  # the first event of each stretch
+        self._table: Any = ()  # the stretches as an array, made when it is needed
         self._next = Cycle(0, 0, size, warmup)  # what the next stretch begins with
         self._covered = 0  # the events below are in the table
         self._over: int | None = None  # the event at which the last cycle has annealed, once that is known
@@ -103,14 +104,16 @@ class Cycles:
 
     def _append(self) -> None:
         number, first, size, warmup = self._next
-        count, *more = self._alike(size, warmup)
-        stretch = Stretch(number, first, size, warmup, *more, count=min(count, self._limit - number))
-        self._next = stretch.nth(stretch.count)
-        if stretch.count == 1:  # then nothing is added, but to what follows
-            self._next = self._next._replace(size=int(size * self._mult), warmup=int(warmup * self._mult))
+        count, more_size, more_warmup = self._alike(size, warmup)
+        stretch = Stretch(number, first, size, warmup, more_size, more_warmup, min(count, self._limit - number))
+        if count == 1:  # nothing is added then, but to what follows
+            size, warmup = int(size * self._mult), int(warmup * self._mult)
+            self._next = Cycle(number + 1, first + stretch.size + stretch.warmup, size, warmup)
+        else:
+            self._next = stretch.nth(stretch.total)
         ends = self._next.number >= self._limit or self._next.size < 2
         if ends:
-            last = stretch.nth(stretch.count - 1)
+            last = stretch.nth(stretch.total - 1)
             self._over = last.first + last.size
         self._stretches.append(stretch)
         self._firsts.append(first)
@@ -122,19 +125,23 @@ class Cycles:
         more_size, more_warmup = int(size * mult) - size, int(warmup * mult) - warmup
         if not (more_size or more_warmup):
             return MAX_EVENTS, 0, 0
-        binades = [math.frexp(value)[1] for value in (size, size * mult, warmup, warmup * mult)]
+        # Between two powers of 2 the products are rounded alike: there the growth of a greater length is not less, and
+        # lengths in between need not be tried. Close to 2**53 they would be rounded to whole numbers.
+        highest = 2.0 ** math.frexp(size * mult)[1]
+        highest_warmup = 2.0 ** math.frexp(warmup * mult)[1]
+        if max(highest, highest_warmup) > 2**50:
+            return 1, 0, 0
 
         def like(j: int) -> bool:
-            s, w = size + j * more_size, warmup + j * more_warmup
-            # Between two powers of 2 the products are rounded alike, so the growth of a greater length is not less,
-            # and lengths in between need not be tried. Close to 2**53 they would be rounded to whole numbers.
-            return (
-                2 <= s < 2**50 > w
-                and s * mult < 2**50 > w * mult
-                and int(s * mult) - s == more_size
-                and int(w * mult) - w == more_warmup
-                and [math.frexp(value)[1] for value in (s, s * mult, w, w * mult)] == binades
-            )
+            s = size + j * more_size
+            product = s * mult
+            if s < 2 or int(product) - s != more_size or not highest / 2 <= product < highest:
+                return False
+            if not warmup:
+                return True
+            w = warmup + j * more_warmup
+            product = w * mult
+            return int(product) - w == more_warmup and highest_warmup / 2 <= product < highest_warmup
 
         if not like(1):
             return 1, 0, 0
@@ -160,10 +167,9 @@ class Cycles:
         """A cycle by its number (the first is 0), if it begins before the event 2**53."""
         while self._covered < MAX_EVENTS and number >= self._next.number:
             self._cover(self._covered)
-        stretches = self._stretches
-        one = stretches[bisect_right([s.number for s in stretches], number) - 1]
+        one = self._stretches[bisect_right(self._stretches, number, key=lambda one: one.number) - 1]
         found = one.nth(number - one.number)
-        return found if number - one.number < one.count and found.first < MAX_EVENTS else None
+        return found if number - one.number < one.total and found.first < MAX_EVENTS else None
 
     def between(self, first: Cycle, last: Cycle) -> tuple[Array, Array, Array, Array]:
         """From one cycle to another: the numbers, first events, annealing events and warm-up events."""
@@ -174,12 +180,12 @@ class Cycles:
         table = np.empty((3, len(numbers)))
         done = 0
         for one in self._stretches[low - 1 : high]:
-            if one.count == 1:  # a length may be beyond 64 bits here
+            if one.total == 1:  # a length may be beyond 64 bits here
                 table[:, done] = one.first, one.size, one.warmup
                 done += 1
             else:
                 j = numbers[done:] - one.number
-                j = j[: one.count - j[0]]
+                j = j[: one.total - j[0]]
                 part = table[:, done : done + len(j)]
                 part[0] = one.first + one.offset(j)
                 part[1] = one.size + j * one.more_size
@@ -201,6 +207,8 @@ class Cycles:
         if self.held(high) < high:
             steps = np.minimum(steps, self.held(high))
         position: Array
+        sizes: Array | float
+        warmups: Array | float
         spread: Callable[[Any], Any] = _itself
         if a.number == b.number:  # as for most runs of events
             # An array of one: NumPy's powers of scalars may differ in the last bit from those of arrays.
@@ -223,17 +231,19 @@ class Cycles:
         """For each of some events, in any order: its cycle's number, first event, annealing and warm-up events."""
         import numpy as np
 
-        table = np.array(self._stretches, dtype=np.float64).T
+        if len(self._table) < len(self._stretches):
+            self._table = np.array(self._stretches, dtype=np.float64)
+        table = self._table.T
         row = np.searchsorted(table[1], steps, side="right") - 1
         number, first, size, warmup, *more = table[:, row]
         # As integers, and as no cycle follows another in a stretch of one, a length beyond 64 bits may be cut there.
-        one = Stretch(*np.minimum(table, 2.0**61).astype(np.int64)[:, row])  # type: ignore[call-arg]
+        one = Stretch(*np.minimum(table, 2.0**61).astype(np.int64)[:, row])
         position, growth = steps.astype(np.int64) - one.first, more[0] + more[1]
         half = size + warmup - growth / 2
         root = np.sqrt(np.maximum(half * half + 2 * growth * position, 0))
-        j = np.minimum((2 * position / (half + root)).astype(np.int64), one.count - 1)
+        j = np.minimum((2 * position / (half + root)).astype(np.int64), one.total - 1)
         j -= one.offset(j) > position
-        j += (one.offset(j + 1) <= position) & (j + 1 < one.count)
+        j += (one.offset(j + 1) <= position) & (j + 1 < one.total)
         return number + j, first + one.offset(j), size + j * more[0], warmup + j * more[1]
 
     def end(self, num_events: int) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from cosched.schedules.cycles import Cycles, cycles
 from cosched.schedules.durations import MAX_EVENTS, Duration
-from cosched.schedules.intervals import ROUNDING, Interval, finite, hull, known, mixed, powers, times, union
+from cosched.schedules.intervals import ROUNDING, Interval, hull, known, mixed, powers, times, union
 from cosched.schedules.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class CyclicalSchedule(Schedule):
         x = position / spread(size - self.endpoint)
         if self.endpoint or self.warmup_duration:
             np.minimum(x, 1.0, out=x)
-        values = self._between(start, end, x)
+        values: Array = self._between(start, end, x)
         if self.warmup_duration:
             late = np.flatnonzero(position > spread(size))
             if late.size:
@@ -143,18 +143,19 @@ class CyclicalSchedule(Schedule):
                 values[late] = before + (of(start) * self.start_value_mult - before) * ramp
         return values
 
-    def bounds(self, events: range) -> Interval | None:  # noqa: D102
+    def bounds(self, events: range) -> tuple[float, float] | None:  # noqa: D102
         table = self._cycles
         low, high = events[0], events[-1]
         plain = self.start_value_mult == self.end_value_mult == self.amplitude_mult == self.amplitude_decay == 1
+        ramps = 0.0, float(bool(self.warmup_duration))
         if plain and low < table.restart <= high:  # all of the curve, whatever the lengths of its later cycles are
-            return self._bounds(range(2), (0.0, 1.0), (0.0, 1.0), 0, 0)
+            return self._bounds(range(2), (0.0, 1.0), ramps, 0, 0)
         first, last = table.at(low), table.at(high)
         low, high = table.held(low), table.held(high)
         if first.number != last.number:
-            return self._bounds(range(first.number, last.number + 1), (0.0, 1.0), (0.0, 1.0), low, high)
+            return self._bounds(range(first.number, last.number + 1), (0.0, 1.0), ramps, low, high)
         x = [min((event - first.first) / (first.size - self.endpoint), 1.0) for event in (low, high)]
-        ramp = [max(event - first.first - first.size, 0) / max(first.warmup, 1) for event in (low, high)]
+        ramp = [max(event - first.first - first.size, 0) / (first.warmup or 1) for event in (low, high)]
         return self._bounds(range(first.number, first.number + 1), (x[0], x[1]), (ramp[0], ramp[1]), low, high)
 
     def _bounds(self, numbers: range, x: Interval, ramp: Interval, low: int, high: int) -> Interval | None:
@@ -169,11 +170,12 @@ class CyclicalSchedule(Schedule):
             end = mixed(start, end, powers(self.amplitude_mult, numbers[0], numbers[-1]))
         if self.amplitude_decay != 1:
             end = mixed(start, end, powers(self.amplitude_decay, low, high))
-        found = self._enclosed(start, end, x)
-        if found is not None and self.warmup_duration:
-            following = times(start, hull(self.start_value_mult))
-            found = union(found, mixed(end, following, ramp)) if finite(following) else None
-        return known(found)
+        found = [self._enclosed(start, end, x)]
+        if ramp[1]:
+            before, following = self._enclosed(start, end, (1.0, 1.0)), times(start, hull(self.start_value_mult))
+            found = found if x[0] < 1 else []
+            found.append(before and mixed(before, following, ramp))
+        return None if None in found else known(union(*cast("list[Interval]", found)))
 
     def _enclosed(self, start: Interval, end: Interval, x: Interval) -> Interval | None:
         """Bounds of `_between`, for start values, end values and fractions within bounds; None: not known."""
@@ -223,7 +225,7 @@ class CyclicalSchedule(Schedule):
         if remaining.size == 1 and isinstance(start, float) and isinstance(end, float):  # the same, and quicker
             part = remaining.item()
             return np.array([start if part == 1.0 else part * (start - end) + end])
-        values = remaining * (start - end)
+        values: Array = remaining * (start - end)
         values += end
         # end + (start - end) can miss start by rounding; a cycle that begins, begins exactly there.
         if (begins := remaining == 1.0).any():

@@ -30,9 +30,11 @@ class FrozenDict(dict[Any, Any]):
 
 def frozen(value: Any) -> Any:
     """``value`` with every list in it as a tuple and every dictionary as one that cannot be changed."""
+    if isinstance(value, (list, tuple)):
+        return tuple(frozen(one) for one in value)
     if isinstance(value, Mapping):
         return FrozenDict({key: frozen(one) for key, one in value.items()})
-    return tuple(frozen(one) for one in value) if isinstance(value, (list, tuple)) else value
+    return value
 
 
 def plain(value: Any) -> Any:
@@ -48,7 +50,7 @@ def number(field: str, value: Any, _: int | None = None) -> float:
         ValueError: it is not finite.
     """
     value = plain(value)
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, (float, int, Real)):
         raise TypeError(f"{field}={value!r} is not a number: give a finite float")
     try:
         as_float = float(value)
@@ -107,7 +109,7 @@ _CHECKS: Mapping[Any, Check] = {float: number, bool: flag, int: whole, Duration:
 
 
 @cache
-def checks(shape: type[Any]) -> dict[str, tuple[Check, bool]]:
+def checks(shape: Any) -> dict[str, tuple[Check, bool]]:
     """By field of ``shape``, what checks its value, and whether it may be None; other fields are not checked.
 
     Types are resolved, so that it is all one whether the module of the shape delays the evaluation of annotations.
@@ -125,6 +127,6 @@ def checks(shape: type[Any]) -> dict[str, tuple[Check, bool]]:
 
 
 @cache
-def timed(shape: type[Any]) -> tuple[str, ...]:
+def timed(shape: Any) -> tuple[str, ...]:
     """The fields of ``shape`` that count its events; a phase's own ``duration`` counts those of the whole."""
     return tuple(name for name, (check, _) in checks(shape).items() if check is duration and name != "duration")

@@ -30,9 +30,10 @@ def finite(*parts: Interval) -> bool:
     return math.isfinite(sum(abs(bound) for part in parts for bound in part))
 
 
-def widened(part: Interval, scale: float) -> Interval:
-    """A little more, for rounding errors of numbers as great as ``scale``."""
-    return part[0] - ROUNDING * scale, part[1] + ROUNDING * scale
+def widened(part: Interval, scale: float, signed: bool = False) -> Interval:
+    """A little more, for rounding errors of numbers as great as ``scale``; ``signed``: which do not change the sign."""
+    low, high = part[0] - ROUNDING * scale, part[1] + ROUNDING * scale
+    return (max(low, 0.0) if signed and part[0] >= 0 else low), (min(high, 0.0) if signed and part[1] <= 0 else high)
 
 
 def times(part: Interval, factor: Interval) -> Interval:
@@ -51,21 +52,19 @@ def powers(base: float, low: float, high: float) -> Interval:
     if base < 0 and low < high:
         greatest = max(map(abs, ends))
         ends = -greatest, greatest
-    return ends[0] - ROUNDING * abs(ends[0]), ends[1] + ROUNDING * abs(ends[1])
+    lower, upper = ends[0] - ROUNDING * abs(ends[0]), ends[1] + ROUNDING * abs(ends[1])
+    return (max(lower, -1.0), min(upper, 1.0)) if abs(base) <= 1 else (lower, upper)
 
 
 def mixed(start: Interval, end: Interval, part: Interval) -> Interval:
     """The values ``start + (end - start) * part``."""
     if not finite(start, end, part):
         return UNKNOWN
-    numbers, (low, high) = (*start, *end), part
+    low, high = part
     # For each start and each end this is linear in the part, so its bounds are at the ends of that.
     exact = union(*(_at(start, end, x) for x in part))
-    lower, upper = widened(exact, max(map(abs, numbers)) * (1 + max(abs(low), abs(high))))
-    if low >= 0 and high <= 1:  # between the two; and rounding keeps the order, so the sign as well
-        lower = max(lower, 0.0) if min(numbers) >= 0 else lower
-        upper = min(upper, 0.0) if max(numbers) <= 0 else upper
-    return lower, upper
+    scale = max(map(abs, (*start, *end))) * (1 + max(abs(low), abs(high)))
+    return widened(exact, scale, signed=low >= 0 and high <= 1)  # between the two, rounding keeps the order
 
 
 def _at(start: Interval, end: Interval, x: float) -> Interval:

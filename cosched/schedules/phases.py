@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cosched.schedules import registry
 from cosched.schedules.durations import Duration, Run
+from cosched.schedules.intervals import Interval, hull, known, union
 from cosched.schedules.registry import register
 from cosched.schedules.schedule import S, Schedule, unresolved
 from cosched.schedules.spelling import did_you_mean
@@ -151,9 +152,23 @@ class Phases(Schedule):
             chosen = (steps >= first) & (steps < stop)
             if chosen.any():
                 values[chosen] = one._values(steps[chosen] - first)
-            if i == len(spans) - 1 and stop < math.inf:
-                values[steps >= stop] = one._reached(int(stop) - first)
+            if i == len(spans) - 1 and stop < math.inf and (over := steps >= stop).any():
+                values[over] = one._reached(int(stop) - first)
         return values
+
+    def _reached(self, duration: int) -> float:
+        one, first, stop = [span for span in self._spans() if span[1] < duration][-1]
+        return one._reached(int(min(duration, stop)) - first)
+
+    def bounds(self, events: range) -> tuple[float, float] | None:  # noqa: D102
+        found: list[tuple[float, float] | None] = []
+        for one, first, stop in self._spans():
+            if within := range(max(events.start, first), int(min(events.stop, stop))):
+                found.append(one.bounds(range(within.start - first, within.stop - first)))
+        over = events.stop - 1
+        if not found or over >= stop:  # what is reached holds
+            found.append(hull(self(over)))
+        return None if None in found else known(union(*cast("list[Interval]", found)))
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
         """The events at which a phase begins, or a cycle in one; 0 is a start, no restart."""
@@ -234,10 +249,27 @@ class Scaled(Schedule):
             self.schedule._check_resolved()
 
     def _values(self, steps: Array) -> Array:
+        return self._scaled(self.schedule._values(steps))
+
+    def _reached(self, duration: int) -> float:
         import numpy as np
 
-        values: Array = self.schedule._values(steps) * self.factor
-        return values if self.lower is None and self.upper is None else np.clip(values, self.lower, self.upper)
+        return float(self._scaled(np.array([self.schedule._reached(duration)]))[0])
+
+    def _scaled(self, values: Array) -> Array:
+        import numpy as np
+
+        scaled: Array = values * self.factor
+        return scaled if self.lower is None and self.upper is None else np.clip(scaled, self.lower, self.upper)
+
+    def bounds(self, events: range) -> tuple[float, float] | None:  # noqa: D102
+        import numpy as np
+
+        inner = self.schedule.bounds(events)
+        if inner is None:
+            return None
+        low, high = sorted(self._scaled(np.array(inner)).tolist())
+        return known((low, high))
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:  # noqa: D102
         return cast("npt.NDArray[np.int64]", self.schedule.restarts(num_events))

@@ -140,9 +140,16 @@ class Schedule:
             for i in range(0, len(flat), CHUNK):
                 part = flat[i : i + CHUNK]
                 if isinstance(part, range):
-                    part = np.arange(part.start, part.stop, part.step, dtype=np.float64)
-                values[i : i + CHUNK] = self._values(part.astype(np.float64, copy=False))
+                    part = np.arange(part.start, part.stop, part.step)
+                values[i : i + CHUNK] = self._values(part.astype(np.float64))
         return values if isinstance(indices, range) else values.reshape(indices.shape)
+
+    def bounds(self, events: range) -> tuple[float, float] | None:
+        """A lower and an upper bound, finite ones, of the values at consecutive ``events``; None: none is known.
+
+        They are found without a look at each event, so that a run of any length is checked before it starts.
+        """
+        return None
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
         """The event indices below ``num_events`` at which a new cycle begins, ascending; 0 is a start, no restart."""
@@ -207,7 +214,7 @@ class Schedule:
         raise NotImplementedError
 
     def _reached(self, duration: int) -> float:
-        """The value that holds after so many events, if the schedule then ends."""
+        """The value that holds after so many events, at least one, if the schedule then ends."""
         import numpy as np
 
         return float(self._values(np.array([float(duration)]))[0])

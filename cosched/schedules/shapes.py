@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from cosched.schedules.durations import Duration, Run
 from cosched.schedules.fields import duration, number
+from cosched.schedules.intervals import hull, known, widened
 from cosched.schedules.registry import register
 from cosched.schedules.schedule import S, Schedule
 
@@ -28,6 +29,9 @@ class Constant(Schedule):
 
         return np.full(steps.shape, self.value)
 
+    def bounds(self, events: range) -> tuple[float, float]:  # noqa: D102
+        return self.value, self.value
+
 
 @register("inverse_sqrt")
 @dataclass(kw_only=True)
@@ -46,11 +50,16 @@ class InverseSqrt(Schedule):
     def _values(self, steps: Array) -> Array:
         return self.start_value / (1.0 + steps / cast("int", self.timescale)) ** 0.5
 
+    def bounds(self, events: range) -> tuple[float, float]:  # noqa: D102
+        return hull(self(events[0]), self(events[-1]))  # each of its operations is rounded in order
+
 
 @register("piecewise_linear")
 @dataclass(kw_only=True)
 class PiecewiseLinear(Schedule):
     """Goes through the given points in straight lines; before the first and after the last it holds their values."""
+
+    __slots__ = ("_arrays",)
 
     milestones: list[Any]  # pairs [event, value], events ascending, with a unit if need be: [[0, 0.1], [10ep, 1]]
 
@@ -70,15 +79,42 @@ class PiecewiseLinear(Schedule):
 
     def resolve_in(self: S, run: Run) -> S:  # noqa: D102
         declared = cast("PiecewiseLinear", self).milestones
+        if all(isinstance(event, int) for event, _ in declared):
+            return self
         pairs = [[run.events(f"milestones[{i}][0]", event, 0), value] for i, (event, value) in enumerate(declared)]
-        return self if pairs == declared else replace(self, milestones=pairs)  # type: ignore[call-arg]
+        return replace(self, milestones=pairs)  # type: ignore[call-arg]
 
     def _durations(self) -> dict[str, Any]:
         return {f"milestones[{i}][0]": event for i, (event, _) in enumerate(self.milestones)}
 
+    def _check_resolved(self) -> None:
+        self._points()
+
+    def _points(self) -> tuple[Array, Array]:
+        """The events and the values, made arrays once."""
+        import numpy as np
+
+        milestones, *points = getattr(self, "_arrays", (None,))
+        if milestones is not self.milestones:
+            super()._check_resolved()
+            points = list(np.array(self.milestones, dtype=np.float64).T.copy())
+            object.__setattr__(self, "_arrays", (self.milestones, *points))
+        events, values = points
+        return events, values
+
     def _values(self, steps: Array) -> Array:
         import numpy as np
 
-        events, values = zip(*self.milestones, strict=True)
-        interpolated: Array = np.interp(steps, events, values)
+        interpolated: Array = np.interp(steps, *self._points())
         return interpolated
+
+    def bounds(self, events: range) -> tuple[float, float] | None:  # noqa: D102
+        import numpy as np
+
+        points, values = self._points()
+        low, high = np.searchsorted(points, (events[0], events[-1]))
+        ends = np.interp((events[0], events[-1]), points, values)
+        close = points[-1] - points[0] < 2**40  # so that no step down to 0 is as small as a rounding error
+        found = np.concatenate([ends, values[low:high]])
+        scale = float(abs(found).max())
+        return known(widened((float(found.min()), float(found.max())), scale, signed=bool(close)))

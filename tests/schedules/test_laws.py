@@ -11,54 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from strategies import EVENTS, SHAPES, UNITS, schedules
 
-from cosched import Phases, Schedule, lasting
+from cosched import Phases, Scaled, Schedule, lasting
 from cosched.binding.checkpoint import from_plain, to_plain
 from cosched.config.schemas import scheduler as config_of
 from cosched.config.schemas import typed
 from cosched.schedules.durations import Duration, Event, Run
 from cosched.schedules.phases import phase
-from cosched.schedules.registry import registered
 
-SHAPES = registered()
 pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult")
 
-EVENTS = st.integers(2, 60)
-NUMBERS = st.floats(0.01, 10)
-UNITS = st.builds("{}{}".format, st.integers(1, 40), st.sampled_from(["ep", "it", "%"]))
 RUN = {"epoch_length": 7, "max_epochs": 30}
-
-
-@st.composite
-def schedules(draw, shape=None, durations=EVENTS, depth=2):
-    """A schedule of any registered shape, its fields filled by their types alone."""
-    if shape is None:
-        fields = {one: [f.type for f in dataclasses.fields(one)] for one in SHAPES.values()}
-        flat = [one for one, types in fields.items() if not any("Any" in str(kind) for kind in types)]
-        shape = draw(st.sampled_from(list(SHAPES.values()) if depth else flat))
-    inner = schedules(durations=durations, depth=depth - 1)
-    named = st.dictionaries(st.sampled_from("abcdef"), st.builds(lasting, inner, st.just(0) | durations), min_size=1)
-    pairs = st.lists(st.tuples(st.integers(0, 200), NUMBERS), min_size=1, unique_by=lambda pair: pair[0]).map(sorted)
-    by_type = {
-        "float": NUMBERS,
-        "bool": st.just(False),
-        "Duration": durations,
-        "int | None": st.none() | st.integers(1, 5),
-        "float | None": st.none(),
-        "dict[str, Any]": named,
-        "list[Any]": pairs,
-        "Any": inner,
-    }
-    # Multipliers above 1 overflow, and those of lengths give cycles of a single event.
-    by_name = {"cycle_mult": st.sampled_from([1, 1.5, 2, 0.7]), "warmup_duration": st.just(0), "factor": st.just(1.0)}
-    values = {}
-    for field in dataclasses.fields(shape):
-        within = st.floats(0.5, 1) if field.name.endswith(("_mult", "_decay")) else by_type[field.type]
-        values[field.name] = draw(by_name.get(field.name, within))
-    made = shape(**values)
-    if isinstance(made, Phases) and not any(one.duration for one in made.phases.values()):
-        return made if depth == 2 else draw(inner)  # no events at all
-    return made
 
 
 def with_values(schedule):
@@ -183,9 +147,19 @@ def test_cycles_are_numbered_in_order(data, shape):
 @law()
 def test_copies_are_equal(data, shape):
     schedule = drawn(data, shape)
-    for other in (pickle.loads(pickle.dumps(schedule)), copy.deepcopy(schedule), from_plain(to_plain(schedule))):
+    walked = [schedule(step) for step in range(99)]
+    others = [pickle.loads(pickle.dumps(schedule, protocol)) for protocol in (2, pickle.HIGHEST_PROTOCOL)]
+    others += [
+        copy.copy(schedule),
+        copy.deepcopy(schedule),
+        dataclasses.replace(schedule),
+        from_plain(to_plain(schedule)),
+    ]
+    for other in others:
         assert other == schedule
-        assert other.values(range(99)).tolist() == schedule.values(range(99)).tolist()
+        assert hash(other) == hash(schedule)
+        assert other.values(range(99)).tolist() == [other(step) for step in range(99)] == walked
+        assert len(pickle.dumps(other)) < 3000 + 200 * len(repr(schedule)), "what was evaluated is not saved"
     with pytest.raises(AttributeError, match="cannot be modified"):
         setattr(schedule, dataclasses.fields(schedule)[0].name, 1)
 
@@ -222,3 +196,30 @@ def test_a_phase_of_its_own_is_the_schedule_itself(data, shape):
     expected = [*schedule.values(range(13)), *schedule.values(range(40)), *schedule.values(range(147))]
     assert after.values(range(200)).tolist() == expected
     assert {type(one) for one in after.phases.values()} == {phase(type(schedule))}
+
+
+@law(duration=st.integers(1, 200))
+def test_what_is_reached_at_an_end_holds(data, shape, duration):
+    factor = 512
+    inner = data.draw(schedules(shape).filter(with_values).filter(whole_multiples))
+    end = duration * factor
+    for schedule in (
+        Phases(phases={"only": lasting(stretched(inner, factor), end)}),
+        Phases(
+            phases={
+                "in": lasting(
+                    Phases(
+                        phases={
+                            "deep": stretched(inner, factor),
+                        }
+                    ),
+                    end,
+                )
+            }
+        ),
+        Phases(phases={"in": lasting(Scaled(schedule=stretched(inner, factor)), end)}),
+        Scaled(schedule=Phases(phases={"in": lasting(stretched(inner, factor), end)})),
+    ):
+        before, *after = schedule.values([end - 1, *range(end, end + 50), 10**12])
+        assert len({*after}) == 1
+        assert abs(before - after[0]) < 0.2 * max(numbers(schedule))

@@ -1,0 +1,105 @@
+"""Random schedules of every registered shape."""
+
+import dataclasses
+import warnings
+
+from hypothesis import strategies as st
+
+from cosched import Phases, lasting
+from cosched.schedules.registry import registered
+
+SHAPES = registered()
+
+EVENTS = st.integers(2, 60)
+NUMBERS = st.floats(0.01, 10)
+UNITS = st.builds("{}{}".format, st.integers(1, 40), st.sampled_from(["ep", "it", "%"]))
+
+
+def flat(shape):
+    """Whether no other schedules stand inside."""
+    return not any("Any" in str(field.type) for field in dataclasses.fields(shape))
+
+
+@st.composite
+def schedules(draw, shape=None, durations=EVENTS, depth=2):
+    """A schedule of any registered shape, its fields filled by their types alone."""
+    if shape is None:
+        shape = draw(st.sampled_from([one for one in SHAPES.values() if depth or flat(one)]))
+    inner = schedules(durations=durations, depth=depth - 1)
+    named = st.dictionaries(st.sampled_from("abcdef"), st.builds(lasting, inner, st.just(0) | durations), min_size=1)
+    pairs = st.lists(st.tuples(st.integers(0, 200), NUMBERS), min_size=1, unique_by=lambda pair: pair[0]).map(sorted)
+    by_type = {
+        "float": NUMBERS,
+        "bool": st.just(False),
+        "Duration": durations,
+        "int | None": st.none() | st.integers(1, 5),
+        "float | None": st.none(),
+        "dict[str, Any]": named,
+        "list[Any]": pairs,
+        "Any": inner,
+    }
+    # Multipliers above 1 overflow, and those of lengths give cycles of a single event.
+    by_name = {"cycle_mult": st.sampled_from([1, 1.5, 2, 0.7]), "warmup_duration": st.just(0), "factor": st.just(1.0)}
+    values = {}
+    for field in dataclasses.fields(shape):
+        within = st.floats(0.5, 1) if field.name.endswith(("_mult", "_decay")) else by_type[field.type]
+        values[field.name] = draw(by_name.get(field.name, within))
+    made = shape(**values)
+    if isinstance(made, Phases) and not any(one.duration for one in made.phases.values()):
+        return made if depth == 2 else draw(inner)  # no events at all
+    return made
+
+
+def wild(rng, shape=None, depth=2, scale=1.0):
+    """A schedule that may do what is not allowed: multipliers and values of any sign and size, short and long cycles.
+
+    It is drawn with NumPy's random numbers, many times as fast as `schedules`.
+    """
+    if shape is None:
+        shapes = [one for one in SHAPES.values() if depth or flat(one)]
+        shape = shapes[rng.integers(len(shapes))]
+    longest = int(10 ** rng.uniform(0.5, 4))
+    number = rng.choice([0.0, 1.0, scale * rng.random(), scale * rng.random(), scale * rng.normal()], size=20)
+    mults = [1, 1, 1, rng.random(), 1 + rng.random() / 100, 1 - rng.random() / 100, rng.uniform(-2, 2), 0.0]
+
+    def events():
+        return int(rng.integers(2, longest + 2))
+
+    def value(field):
+        if field.name == "cycle_mult":
+            return float(rng.choice([1, 1.5, 2, 0.7, rng.uniform(0.5, 3), 1 + rng.random() / 1000]))
+        if field.name.endswith(("_mult", "_decay")):
+            return float(rng.choice(mults))
+        if field.name == "power":
+            return float(rng.uniform(0.1, 3))
+        if field.name == "upper" and rng.random() < 0.5:
+            return 5.0
+        if field.name == "lower" and rng.random() < 0.5:
+            return float(rng.choice([-5.0, 0.0]))
+        if field.type == "dict[str, Any]":
+            ends = [events() if rng.random() < 0.9 else 0 for _ in range(3)] + [
+                events() if rng.random() < 0.5 else None
+            ]
+            return {f"p{i}": lasting(wild(rng, depth=depth - 1, scale=scale), end) for i, end in enumerate(ends)}
+        if field.type == "list[Any]":
+            return [(int(event), float(rng.choice(number))) for event in sorted({*rng.integers(0, longest, 5)})]
+        kinds = {
+            "float": lambda: float(rng.choice(number)),
+            "bool": lambda: bool(rng.integers(2)),
+            "Duration": events,
+            "int | None": lambda: None if rng.random() < 0.5 else int(rng.integers(1, 9)),
+            "float | None": lambda: None,
+            "Any": lambda: wild(rng, depth=depth - 1, scale=scale),
+        }
+        return kinds[field.type]()
+
+    for _ in range(1000):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                values = {field.name: value(field) for field in dataclasses.fields(shape)}
+                values |= {"warmup_duration": 0} if "warmup_duration" in values and rng.random() < 0.5 else {}
+                return shape(**values)
+        except ValueError:  # end values that cannot be reached, a triangle with a warm-up
+            continue
+    raise AssertionError(f"no random fields suit {shape}")
