@@ -1,12 +1,24 @@
 """What several test modules use."""
 
+import csv
+import multiprocessing
+import os
+import runpy
 import subprocess
 import sys
 import sysconfig
 import venv
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
+from hydra import compose, initialize_config_module
+from omegaconf import DictConfig
+
 ROOT = Path(__file__).parent.parent
+JOB = Path(sys.executable).parent / "cosched-train"
+# Epochs of 15 iterations, as in the main job's own config, of a network and batches that take no time.
+TINY = ("trainer.progress_bar=false", "model.channels=1", "data.val_fraction=0.9", "trainer.batch_size=12")
 
 
 class Run:
@@ -19,6 +31,34 @@ class Run:
     def check(self) -> "Run":
         assert self.status == 0, self.out + self.err
         return self
+
+
+SERVER = multiprocessing.get_context("forkserver")  # of processes that have loaded already what takes long
+SERVER.set_forkserver_preload(
+    ["hydra", "ignite.handlers", "matplotlib.figure", "rich.table", "sklearn.datasets", "sklearn.model_selection"]
+)
+
+
+def _program(command: list[str], cwd: Path) -> None:
+    os.chdir(cwd)
+    for stream, name in (1, "out.txt"), (2, "err.txt"):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    sys.argv = command
+    sys.path.insert(0, str(Path(command[0]).parent))
+    runpy.run_path(command[0], run_name="__main__")
+
+
+class Start(Run):
+    """A finished program of Python, a file with arguments, that has begun with torch and the like loaded."""
+
+    def __init__(self, *command: object, cwd: Path) -> None:
+        process = SERVER.Process(target=_program, args=([str(c) for c in command], cwd))
+        process.start()
+        process.join()
+        self.status, self.out, self.err = (
+            process.exitcode,
+            *((cwd / name).read_text() for name in ("out.txt", "err.txt")),
+        )
 
 
 def environment(folder: Path, *wheels: Path) -> Path:
@@ -56,3 +96,38 @@ def random_parameters(rng):
     if fields.get("monotonic", True):
         fields["warmup_duration"] = int(rng.choice([0, rng.integers(1, 20)]))
     return name, fields
+
+
+@cache
+def _composed(*overrides: str) -> DictConfig:
+    import cosched.digits.command  # noqa: F401  # registers the resolver that the config uses
+
+    with initialize_config_module("cosched.digits.conf", version_base="1.3"):
+        return compose("config", [f"hydra.searchpath=[file://{ROOT / 'conf'}]", *overrides])
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The main job's config, to be changed at will; ``+experiment=...`` is found too."""
+    return deepcopy(_composed(*overrides))
+
+
+def train_tiny(folder: Path, *overrides: str) -> float:
+    """Run the main job, tiny, in this process."""
+    from cosched.digits.training import train
+
+    folder.mkdir(exist_ok=True)
+    resumed = [one for one in overrides if one.startswith("resume_from=")]  # another path each time: not to be composed
+    config = composed(*TINY, *(one for one in overrides if one not in resumed))
+    config.merge_with_dotlist(resumed)
+    return train(config, folder)
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    """The rows that a run of the main job has left."""
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def column(rows: list[dict[str, str]], name: str) -> list[float]:
+    """The numbers in one column of a history."""
+    return [float(row[name]) for row in rows]

@@ -80,7 +80,7 @@ def test_a_mistake_in_a_field_is_told_before_anything_runs(tmp_path, monkeypatch
 
 
 def test_a_mistake_in_a_value_is_told_without_a_traceback(tmp_path):
-    run = Run(JOB, *TINY, "scheduler.cycle_size=abc", cwd=tmp_path)
+    run = Start(JOB, *TINY, "scheduler.cycle_size=abc", cwd=tmp_path)
     assert run.status == 1
     assert "scheduler: cycle_size='abc' is" in run.err
     assert run.err.count("cycle_size='abc' is") == 1

@@ -93,7 +93,7 @@ def killed_before(operation, folder, *overrides):
 @pytest.mark.parametrize(
     ("operations", "rewind"),
     [
-        ((4, 6, 7), False),
+        ((6, 8), False),
         pytest.param(range(1, 100), False, marks=pytest.mark.slow),
         pytest.param(range(1, 100), True, marks=pytest.mark.slow),
     ],

@@ -21,20 +21,16 @@ TWO = ("distributed.nproc_per_node=2", "trainer.progress_bar=false")
 CURVE = CosineAnnealing(start_value=0.1, end_value=0.001, cycle_size=15, cycle_mult=2)
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("distributed.nproc_per_node=0", "nproc_per_node=0 must be a number of processes, or null for this one"),
-        ("distributed.nproc_per_node=-1", "nproc_per_node=-1 must be a number of processes, or null for this one"),
-        ("distributed.nproc_per_node=true", "nproc_per_node=True must be a number of processes, or null for this one"),
-        ("distributed.nproc_per_node=1.5", r"nproc_per_node=1\.5 must be a number of processes, or null for this one"),
-        ("distributed.nproc_per_node=two", "nproc_per_node='two' must be a number of processes, or null for this one"),
-        ("trainer.batch_size=95", r"trainer\.batch_size=95 cannot be shared by distributed\.nproc_per_node=2"),
-    ],
-)
-def test_a_number_of_processes_that_cannot_be_is_refused(tmp_path, override, message):
-    with pytest.raises(ConfigError, match=message):
-        ranks.train(composed(*TWO, override), tmp_path)
+def test_a_number_of_processes_that_cannot_be_is_refused(tmp_path):
+    config = composed(*TWO)
+    for count in (0, -1, True, 1.5, "two"):
+        config.distributed.nproc_per_node = count
+        message = rf"^distributed\.nproc_per_node={count!r} must be a number of processes, or null for this one$"
+        with pytest.raises(ConfigError, match=message):
+            ranks.train(config, tmp_path)
+    config.distributed.nproc_per_node, config.trainer.batch_size = 2, 95
+    with pytest.raises(ConfigError, match=r"^trainer\.batch_size=95 cannot be shared by distributed\.nproc_per_node=2"):
+        ranks.train(config, tmp_path)
     assert not list(tmp_path.iterdir())
 
 

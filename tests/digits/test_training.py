@@ -10,6 +10,7 @@ from cosched import ConfigError, CosineAnnealing, LinearCyclical, PolynomialAnne
 from cosched.digits.training import train
 
 
+@pytest.mark.slow
 def test_the_default_run_learns_the_digits(tmp_path):
     accuracy = train(composed("trainer.progress_bar=false"), tmp_path)
     assert accuracy >= 0.97
@@ -48,7 +49,8 @@ def test_a_bound_may_be_another_schedules(tmp_path):
 def test_a_moving_average_is_evaluated_and_its_momentum_driven(tmp_path):
     named = ["~scheduler", "+scheduler@scheduler.ema=linear_cyclical", "trainer.ema_momentum=0.5"]
     fields = {"param_name": "engine.state.ema_momentum", "start_value": 0.5, "end_value": 0.1, "cycle_size": "1ep"}
-    train_tiny(tmp_path, *named, *(f"scheduler.ema.{key}={value}" for key, value in fields.items()))
+    accuracy = train_tiny(tmp_path, *named, *(f"scheduler.ema.{key}={value}" for key, value in fields.items()))
+    assert accuracy > 0.8
     expected = LinearCyclical(start_value=0.5, end_value=0.1, cycle_size=15).values(range(225))
     assert column(history(tmp_path), "ema") == expected.tolist()
 
