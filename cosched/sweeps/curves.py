@@ -1,32 +1,27 @@
-"""What a declared schedule does over a whole run, found from the config alone: no optimizer, no torch.
-
-A run of any length is evaluated at every event but kept as a bounded sample, in bounded memory.
-"""
+"""What a declared schedule does over a whole run, found from the config alone: no optimizer, no torch."""
 
 from __future__ import annotations
 
-import hashlib
-import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cosched.binding.domains import out_of_domain, shrinking
-from cosched.config.schemas import Binding, schema_of, typed
+from cosched.config.schemas import OWN, Binding, schema_of, typed
 from cosched.schedules.cyclical import CyclicalSchedule
-from cosched.schedules.durations import Event
-from cosched.schedules.schedule import Schedule
+from cosched.schedules.durations import MAX_EVENTS, Event
+from cosched.schedules.spelling import did_you_mean
+from cosched.sweeps.sampling import Events, Values, sample
+from cosched.sweeps.text import message, told
 
-Values = npt.NDArray[np.float64]
-
-BUCKETS = 1000  # a longer run is sampled by the least and the greatest value in each of so many stretches
-CHUNK = 2**16  # events evaluated at once
+TARGETS = (*OWN, "cosched.RegisteredScheduler", "cosched.Phase")  # by which `schema_of` knows a node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,26 +31,58 @@ class Curve:
     path: str  # where it stands in the config
     schedule: Binding
     num_events: int
-    events: npt.NDArray[np.int64]  # the sampled events, ascending: every one, or with no peak or trough left out
+    events: Events  # the sampled events, ascending: every one, or with no peak or trough left out
     values: Values  # their values
-    fingerprint: str  # of the values of all events
+    fingerprint: str  # two runs of the same length and values have the same one
     findings: list[str]  # what a user should look at before paying for the run
 
 
-def declared(config: DictConfig) -> list[str]:
-    """The path of every node in an app's config, Hydra's own part aside, whose ``_target_`` is a scheduler of ours."""
+def declared(config: DictConfig) -> tuple[list[str], dict[str, str]]:
+    """The path of every node in an app's config, Hydra's own part aside, whose ``_target_`` is a scheduler of ours.
+
+    And by path, what is wrong with the ``_target_`` of those that only look so.
+    """
+    errors: dict[str, str] = {}
 
     def walk(node: Any, path: str) -> Iterator[str]:
-        if isinstance(node, dict) and schema_of(node):
-            yield path
-        elif isinstance(node, dict):
+        if isinstance(node, dict):
+            try:
+                known = schema_of(node)
+                if known is None:
+                    _check_target(str(node.get("_target_")))
+            except ValueError as error:
+                errors[path] = str(error)
+                return
+            if known is not None and issubclass(known, Binding):
+                yield path
+                return
             for key, child in node.items():
-                yield from walk(child, f"{path}.{key}" if path else str(key))
+                if (path, key) != ("", "hydra"):
+                    yield from walk(child, f"{path}.{key}" if path else str(key))
         elif isinstance(node, list):
             for i, child in enumerate(node):
                 yield from walk(child, f"{path}[{i}]")
 
-    return [path for path in walk(OmegaConf.to_container(config), "") if not path.startswith("hydra.")]
+    return list(walk(OmegaConf.to_container(config), "")), errors
+
+
+def _check_target(target: str) -> None:
+    """Refuse what names a part of cosched that does not exist, or a scheduler where it does not stand.
+
+    Raises:
+        ValueError: the message names what there is.
+    """
+    if not target.startswith("cosched."):
+        return
+    _, *folders, name = target.split(".")
+    library = import_module("cosched")
+    place = Path(str(library.__file__)).parent.joinpath(*folders)
+    if folders:  # only looked at: to import it could take seconds
+        exists = all(map(str.isidentifier, folders)) and (place.is_dir() or place.with_suffix(".py").is_file())
+    else:
+        exists = name in library.__all__
+    if not exists or f"cosched.{name}" in TARGETS:
+        raise ValueError(f"_target_={target} is not a scheduler of cosched: {did_you_mean(target, TARGETS)}")
 
 
 def fields_at(config: DictConfig, path: str) -> dict[str, Any]:
@@ -89,6 +116,10 @@ def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int) 
             raise ValueError(
                 f"a run of epochs={epochs} of epoch_length={epoch_length} has no events: give both at least 1"
             )
+        if epochs * epoch_length > MAX_EVENTS:
+            raise ValueError(
+                f"a run of epochs={epochs} of epoch_length={epoch_length} has more than 2**53 events: give fewer"
+            )
         schedule = schedule.resolve(epoch_length=epoch_length, max_epochs=epochs)
     num_events = epochs if schedule.event is Event.EPOCH_STARTED else epochs * epoch_length
     events, values, fingerprint = sample(schedule, num_events)
@@ -105,45 +136,22 @@ def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int) 
 
 def evaluate(config: DictConfig, epochs: int, epoch_length: int) -> tuple[list[Curve], dict[str, str]]:
     """The curves of all schedulers that an app's config declares, and by path what is wrong with the others."""
-    curves, errors = [], {}
-    for path in declared(config):
+    curves: list[Curve] = []
+    try:
+        paths, errors = declared(config)
+    except RecursionError as error:
+        return curves, {"config": message(error)}
+    for path in paths:
         try:
             curves.append(curve(path, fields_at(config, path), epochs, epoch_length))
-        except ValueError as error:
-            errors[path] = str(error)
+        except (ValueError, RecursionError) as error:
+            errors[path] = message(error)
+        except Exception as error:  # a shape of another package may raise anything
+            errors[path] = told(error)
     return curves, errors
 
 
-def sample(schedule: Schedule, num_events: int) -> tuple[npt.NDArray[np.int64], Values, str]:
-    """At most ``2 * BUCKETS + 1`` events with their values, no peak or trough left out; a fingerprint of them all."""
-    width = max(1, -(-num_events // BUCKETS))
-    step = max(width, CHUNK // width * width)
-    digest = hashlib.sha256()
-    kept: list[npt.NDArray[np.int64]] = []
-    values_kept: list[Values] = []
-    for first in range(0, num_events, step):
-        values = schedule.values(range(first, min(first + step, num_events)))
-        digest.update(values.tobytes())
-        # The first of equals is picked, so never one of those that fill up the last stretch.
-        stretches = np.pad(values, (0, -len(values) % width), mode="edge").reshape(-1, width)
-        starts = np.arange(len(stretches)) * width
-        picked = np.union1d(starts + stretches.argmin(1), starts + stretches.argmax(1))
-        if first + len(values) == num_events:
-            picked = np.union1d(picked, [len(values) - 1])
-        kept.append(picked + first)
-        values_kept.append(values[picked])
-    return np.concatenate(kept), np.concatenate(values_kept), digest.hexdigest()[:12]
-
-
-def first_restarts(schedule: Schedule, num_events: int, count: int) -> list[int]:
-    """The first ``count`` restarts, without listing all of a long run's."""
-    horizon = min(num_events, 1024)
-    while len(restarts := schedule.restarts(horizon)[:count]) < count and horizon < num_events:
-        horizon = min(num_events, 4 * horizon)
-    return [int(event) for event in restarts]
-
-
-def findings(schedule: Binding, num_events: int, events: npt.NDArray[np.int64], values: Values) -> list[str]:
+def findings(schedule: Binding, num_events: int, events: Events, values: Values) -> list[str]:
     """What is odd about a schedule over a run: cycles that vanish, an end never reached, values out of bounds."""
     found = shrinking(schedule, num_events)
     if wrong := out_of_domain(schedule.param_name, events, values, None if schedule.relative else (1.0,)):

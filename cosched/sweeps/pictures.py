@@ -1,4 +1,7 @@
-"""Pictures of schedules. Imports matplotlib (extra ``plot``) only here, and touches no global figure."""
+"""Pictures of schedules. Imports matplotlib (extra ``plot``) only here, and touches no global figure.
+
+What others named, overrides and parameters, is shown as text: dollars make no formulas.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cosched.sweeps.curves import Curve, first_restarts
 from cosched.schedules.durations import Event
+from cosched.sweeps.curves import Curve
+from cosched.sweeps.sampling import first_restarts
+from cosched.sweeps.text import plain
 
 Curves = dict[str, list[list[float]]]  # name -> for each iteration, a value a line
 Heat = tuple[tuple[str, str], list[tuple[float, float, float]]]  # two keys; (x, y, score) of each job
@@ -22,6 +27,7 @@ Heat = tuple[tuple[str, str], list[tuple[float, float, float]]]  # two keys; (x,
 # Okabe & Ito 2008, told apart by colour-blind readers too; yellow left out, for it is faint on white.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#202020", "#8C8C8C")
 LEGEND_ROWS = 30
+LABEL = 60  # letters of a label that are shown
 
 
 def draw_applied(path: Path, declared: Curves, applied: Curves, iteration: int, epoch_length: int) -> None:
@@ -40,7 +46,7 @@ def draw_applied(path: Path, declared: Curves, applied: Curves, iteration: int, 
             solid_capstyle="round",
         )
         above = axes.plot(iterations, applied[name], color="#202020", linewidth=1)
-        _finish(axes, "iteration", name, min(map(min, values)), max(map(max, values)))
+        _finish(axes, "iteration", _text(name), min(map(min, values)), max(map(max, values)))
         epochs = axes.secondary_xaxis("top", functions=(lambda i: i / epoch_length, lambda e: e * epoch_length))
         epochs.set_xlabel("epochs")
         epochs.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -74,7 +80,7 @@ def draw_sweep(
         schedule = curves[0][2].schedule
         finite = [c.values[np.isfinite(c.values)] for _, _, c in curves]
         bounds = [bound for values in finite if values.size for bound in (values.min(), values.max())] or [0.0]
-        name = schedule.param_name if len({path for path, _ in panels}) == 1 else "\n".join(panel)
+        name = "\n".join(map(_text, panel if len({path for path, _ in panels}) > 1 else panel[1:]))
         _finish(axes, "epoch" if schedule.event is Event.EPOCH_STARTED else "iteration", name, min(bounds), max(bounds))
     known = [score for score in scores or () if np.isfinite(score)]
     if known:
@@ -89,8 +95,8 @@ def draw_sweep(
         alone = value and all(label.rpartition("=")[0] == key for label in labels)  # one key, said once
         figure.legend(
             handles.values(),
-            [label.removeprefix(f"{key}=") for label in handles] if alone else handles,
-            title=key if alone else None,
+            [_text(label.removeprefix(f"{key}=") if alone else label) for label in handles],
+            title=_text(key) if alone else None,
             loc="outside right upper",
             ncols=columns,
             fontsize="small",
@@ -119,7 +125,7 @@ def _heat_map(figure: Figure, axes: Axes, heat: Heat) -> None:
     for x, y, score in points:
         table[ys.index(y), xs.index(x)] = score
     image = axes.imshow(table, origin="lower", aspect="auto", cmap="viridis")
-    axes.set(xlabel=x_key, ylabel=y_key, xticks=range(len(xs)), yticks=range(len(ys)))
+    axes.set(xlabel=_text(x_key), ylabel=_text(y_key), xticks=range(len(xs)), yticks=range(len(ys)))
     axes.set_xticklabels([f"{x:g}" for x in xs])
     axes.set_yticklabels([f"{y:g}" for y in ys])
     figure.colorbar(image, ax=axes, label="returned value", pad=0.01)
@@ -129,6 +135,12 @@ def _heat_map(figure: Figure, axes: Axes, heat: Heat) -> None:
             axes.text(
                 column, row, f"{value:.4g}", ha="center", va="center", color="black" if value > middle else "white"
             )
+
+
+def _text(text: str) -> str:
+    """``text`` for a picture: short, and with dollars that mean dollars."""
+    text = plain(text)
+    return (text if len(text) <= LABEL else f"{text[: LABEL - 1]}…").replace("$", r"\$")
 
 
 def _finish(axes: Axes, unit: str, name: str, low: float, high: float) -> None:

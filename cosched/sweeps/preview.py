@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 import time
 from collections.abc import Sequence
@@ -16,12 +15,13 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globa
 from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
-from rich.table import Table
 
-from cosched.sweeps.curves import Curve, evaluate, first_restarts
+from cosched.sweeps.curves import Curve, evaluate
 from cosched.sweeps.jobs import as_dict, differing, label, twins
 from cosched.sweeps.pictures import draw_sweep
+from cosched.sweeps.sampling import first_restarts
+from cosched.sweeps.screen import Screen
+from cosched.sweeps.text import attempt, message, plain, told, write_csv
 
 
 @dataclass
@@ -51,29 +51,36 @@ class Preview:
                 self.jobs.append(self._job(initial_job_idx + i, overrides))
         finally:
             HydraConfig.instance().cfg = before
-        folder = Path(str(self.config.hydra.sweep.dir))
-        folder.mkdir(parents=True, exist_ok=True)
         keys = differing([job.overrides for job in self.jobs])
         same = twins([job.curves for job in self.jobs])
         curves = [(i, c) for i, job in enumerate(self.jobs) for c in job.curves]
-        self._print(keys, same)
-        with (folder / "schedules.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["job", "schedule", "event", "value"])
-            for i, c in curves:
-                rows = zip(c.events.tolist(), c.values.tolist(), strict=True)
-                writer.writerows([self.jobs[i].number, c.path, event, value] for event, value in rows)
+        with attempt("printing the table"):
+            self._print(keys, same)
+        folder = Path(str(self.config.hydra.sweep.dir))
+        written = []
+        with attempt(f"writing {folder / 'schedules.csv'}"):
+            folder.mkdir(parents=True, exist_ok=True)
+            rows = [
+                (self.jobs[i].number, c.path, event, value)
+                for i, c in curves
+                for event, value in zip(c.events.tolist(), c.values.tolist(), strict=True)
+            ]
+            write_csv(folder / "schedules.csv", [("job", "schedule", "event", "value"), *rows])
+            written.append(folder / "schedules.csv")
         distinct = [
             (label(self.jobs[i].overrides, keys, self.jobs[i].number), c) for i, c in curves if (i, c.path) not in same
         ]
         if distinct:
-            draw_sweep(folder / "schedules.png", distinct)
-        events = sum(c.num_events for _, c in curves)
-        print(
-            f"composed {len(self.jobs)} jobs in {self.composing:.2f} s, evaluated {len(curves)} schedules at "
-            f"{events:,} events in {self.evaluating:.2f} s; nothing was run"
-        )
-        print(*sorted(folder.glob("schedules.*")), sep="\n")
+            with attempt(f"drawing {folder / 'schedules.png'}"):
+                draw_sweep(folder / "schedules.png", distinct)
+                written.append(folder / "schedules.png")
+        with attempt("printing what was done"):
+            events = sum(c.num_events for _, c in curves)
+            print(
+                f"composed {len(self.jobs)} jobs in {self.composing:.2f} s, evaluated {len(curves)} schedules at "
+                f"{events:,} events in {self.evaluating:.2f} s; nothing was run"
+            )
+            print(*(plain(str(path)) for path in written), sep="\n", flush=True)
         if any(job.errors for job in self.jobs):
             sys.exit(1)
         # The value is for sweepers that optimise: they want a number.
@@ -88,8 +95,11 @@ class Preview:
                 config.hydra.job.id = config.hydra.job.num = number
             HydraConfig.instance().set_config(config)
             length = config.hydra.launcher.epochs, config.hydra.launcher.epoch_length
-        except (HydraException, OmegaConfBaseException) as error:
-            job.errors["config"] = str(error).splitlines()[0]
+        except (HydraException, OmegaConfBaseException, RecursionError) as error:
+            job.errors["config"] = message(error)
+            return job
+        except Exception as error:  # a resolver of the user's may raise anything
+            job.errors["config"] = told(error)
             return job
         composed = time.perf_counter()
         job.curves, job.errors = evaluate(config, *length)
@@ -98,42 +108,37 @@ class Preview:
         return job
 
     def _print(self, keys: Sequence[str], same: dict[tuple[int, str], int]) -> None:
-        console, table = screen("schedules, previewed")
-        for name in ("job", "overrides", "schedule", "curve"):
-            table.add_column(name, no_wrap=name in ("job", "curve"), overflow="fold")
-        for name in ("cycles", "restarts", "min", "max", "last"):
-            table.add_column(name, justify="right")
-        table.add_column("findings", overflow="fold")
+        screen = Screen("schedules, previewed")
+        numbers = ("job", "curve", "cycles", "min", "max", "last")
+        if screen.wide:
+            screen.columns(
+                "job", "overrides", "schedule", "curve", "cycles", "restarts", *numbers[3:], "findings", numbers=numbers
+            )
+        else:
+            screen.columns("job", "schedule", "curve", *numbers[3:], numbers=numbers)
         for i, job in enumerate(self.jobs):
             name = label(job.overrides, keys, job.number)
             for c in job.curves:
                 notes = list(c.findings)
                 if (i, c.path) in same:
                     notes.insert(0, f"same curve as job {self.jobs[same[i, c.path]].number}")
-                table.add_row(
-                    str(job.number),
-                    name,
-                    f"{c.path} ({c.schedule.param_name})",
-                    sparkline(c, 24 if console.width >= 140 else 12),
-                    str(c.schedule.cycles(c.num_events)),
-                    restarts(c),
-                    *(f"{value:.4g}" for value in (c.values.min(), c.values.max(), c.values[-1])),
-                    "; ".join(notes),
-                    style="yellow" if notes else None,
-                )
-            for path, message in job.errors.items():
-                table.add_row(str(job.number), name, path, *[""] * 6, f"error: {message}", style="red")
+                what, cycles = f"{c.path} ({c.schedule.param_name})", str(c.schedule.cycles(c.num_events))
+                values = [f"{value:.4g}" for value in (c.values.min(), c.values.max(), c.values[-1])]
+                style = "yellow" if notes else None
+                if screen.wide:
+                    line = sparkline(c, 24)
+                    screen.row(str(job.number), name, what, line, cycles, restarts(c), *values, notes, style=style)
+                else:
+                    screen.row(str(job.number), [name, what, *notes], sparkline(c, 12), *values, style=style)
+            for path, error in job.errors.items():
+                error = f"error: {error}"
+                if screen.wide:
+                    screen.row(str(job.number), name, path, *[""] * 6, error, style="red")
+                else:
+                    screen.row(str(job.number), [name, path, error], style="red")
             if not job.curves and not job.errors:
-                table.add_row(str(job.number), name, "none declared", style="dim")
-        console.print(table)
-
-
-def screen(title: str) -> tuple[Console, Table]:
-    """A console, wide where it is no terminal whose width it must fit, and an empty table for it."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=180)
-    return console, Table(title=title, title_justify="left", header_style="bold")
+                screen.row(str(job.number), name, "none declared", style="dim")
+        screen.show()
 
 
 def sparkline(c: Curve, width: int) -> str:
@@ -144,8 +149,8 @@ def sparkline(c: Curve, width: int) -> str:
     tops = tops[np.isfinite(tops)]
     if not tops.size:
         return ""
-    low, high = min(tops.min(), c.values[np.isfinite(c.values)].min()), tops.max()
-    levels = np.rint((tops - low) / (high - low or 1.0) * 7).astype(int)
+    low, high = min(tops.min(), c.values[np.isfinite(c.values)].min()) / 8, tops.max() / 8  # their distance is finite
+    levels = np.rint((tops / 8 - low) / (high - low or 1.0) * 7).astype(int)
     return "".join("▁▂▃▄▅▆▇█"[level] for level in levels)
 
 

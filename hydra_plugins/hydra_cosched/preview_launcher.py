@@ -20,7 +20,7 @@ class PreviewLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what is needed to compose the jobs."""
         try:
-            from cosched.preview import Preview
+            from cosched.sweeps.preview import Preview
         except ModuleNotFoundError as error:
             raise ConfigCompositionException(
                 f"hydra/launcher=preview needs {error.name}: pip install 'cosched[plot]'"

@@ -1,0 +1,62 @@
+"""Text that others wrote, as text in every place: no control codes, no formulas; and what went wrong, in a line."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def plain(text: str) -> str:
+    """``text`` with an escape sequence, ``\\x1b``, in place of each character that cannot be seen.
+
+    A terminal obeys some of them, and lone surrogates, as from file names, cannot be written at all.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def for_csv(text: str) -> str:
+    """``text`` as a cell that a spreadsheet does not take for a formula: then an apostrophe stands before it."""
+    text = plain(text)
+    if unicodedata.normalize("NFKC", text).lstrip()[:1] not in ("=", "+", "-", "@"):
+        return text
+    try:
+        float(text)  # a negative number is no formula
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write a table; texts are made harmless, None is an empty cell."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([for_csv(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+
+
+def message(error: BaseException) -> str:
+    """The first line of what an error says."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply: write fewer levels"
+    try:
+        return (str(error).splitlines() or [""])[0]
+    except Exception:  # an exception of the user's may fail to describe itself
+        return ""
+
+
+def told(error: BaseException) -> str:
+    """An error in a line: its type, then what it says."""
+    return f"{type(error).__name__}: {message(error)}"
+
+
+@contextmanager
+def attempt(what: str) -> Iterator[None]:
+    """Go on after an error, once it is logged: a full disk must not change a sweep's exit status."""
+    try:
+        yield
+    except Exception as error:
+        log.error("%s failed: %s", what, told(error))

@@ -1,0 +1,128 @@
+"""An app that is not ours, and its commands, most of them run in this process, which is ten times as quick."""
+
+import gc
+import runpy
+import sys
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from cosched.sweeps import preview, report
+
+APP = """
+import os, shutil, sys
+from decimal import Decimal
+from pathlib import Path
+import hydra, numpy
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+class Odd(Exception):
+    def __init__(self, one, two):  # so it does not survive pickling
+        super().__init__(f"{one} and {two}")
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+def task(cfg):
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    match cfg.do:
+        case "score": return OmegaConf.to_object(cfg.train.schedule)(50) + cfg.seed
+        case "fail": raise RuntimeError("as asked")
+        case "odd": raise Odd(1, 2)
+        case "mute": raise Mute
+        case "exit": sys.exit(0)
+        case "exit_3": raise SystemExit(3)
+        case "os_exit": os._exit(0)
+        case "interrupt": raise KeyboardInterrupt
+        case "not_a_number": return float("nan")
+        case "infinite": return -numpy.inf
+        case "nothing": return None
+        case "text": return "0.5"
+        case "decimal": return Decimal("0.25")
+        case "scalar": return numpy.float32(0.5)
+        case "array": return numpy.array(0.75)
+        case "delete": shutil.rmtree(folder); return 2.0
+        case "delete_and_fail": shutil.rmtree(folder); raise RuntimeError("as asked")
+        case "damage": (folder / "schedule.json").write_text('{"job": 0, "sche'); return 3.0
+        case "damage_and_fail": (folder / "schedule.json").write_bytes(b"\\x80"); raise RuntimeError("as asked")
+        case "foreign":
+            for name, text in (("a", "[1, 2]"), ("b", '{"job": 0}'), ("c", "[" * 100_000)):
+                (folder / name).mkdir()
+                (folder / name / "schedule.json").write_text(text)
+            (folder / "copy").mkdir()
+            shutil.copy(folder / "schedule.json", folder / "copy")
+            return 4.0
+
+@hydra.main(version_base=None, config_path=".", config_name="config")
+def main(cfg):
+    assert not cfg.previewed, "the task ran"
+    return task(cfg)
+
+if __name__ == "__main__":
+    main()
+    print("heavy:", sorted({"torch", "ignite"} & sys.modules.keys()))
+"""
+
+CONFIG = """
+defaults:
+  - scheduler@train.schedule: cosine_annealing
+  - _self_
+previewed: false
+do: score
+note: none
+seed: 0
+epochs: 4
+train:
+  schedule: {start_value: 0.1, end_value: 0.001, cycle_size: 15, cycle_mult: 2}
+"""
+
+
+class Command:
+    """A finished command, run in this process: its exit status and what it printed."""
+
+    def __init__(self, capsys):
+        self.status = 0
+        try:
+            runpy.run_path("app.py", run_name="__main__")
+        except SystemExit as stop:
+            self.status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        except KeyboardInterrupt:
+            self.status = 130
+        GlobalHydra.instance().clear()
+        gc.collect()  # as at the end of a process
+        self.out, self.err = capsys.readouterr()
+
+    def check(self):
+        assert self.status == 0, self.out + self.err
+        return self
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with an app."""
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+@pytest.fixture
+def sketched(monkeypatch):
+    """Pictures are files of a few bytes: drawing takes longer than all the rest."""
+    for module in (preview, report):
+        monkeypatch.setattr(module, "draw_sweep", lambda path, *args: path.write_bytes(b"picture"))
+
+
+@pytest.fixture
+def app(folder, monkeypatch, capsys, hydra_restore_singletons):
+    """Runs a sweep of the app, in this process."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none"]  # files that would stay open
+        monkeypatch.setattr(sys, "argv", ["app.py", "-m", "hydra.sweep.dir=out", *quiet, *map(str, arguments)])
+        return Command(capsys)
+
+    return run

@@ -1,0 +1,302 @@
+"""The callback ``hydra/callbacks=schedule_report``, in an app that is not ours: its table and the exit status."""
+
+import contextlib
+import csv
+import json
+import math
+import os
+import re
+import sys
+from decimal import Decimal
+
+import numpy as np
+import pytest
+import torch
+from helpers import Run
+
+from cosched import CosineAnnealing
+from cosched.sweeps.results import number
+
+REPORT = "hydra/callbacks=schedule_report"
+
+sketched = pytest.mark.usefixtures("sketched")
+
+
+def rows(folder):
+    with (folder / "out/sweep.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def ranked(out):
+    """The cells of the table on the terminal: rank, job, overrides, value."""
+    lines = [line.split("│") for line in out.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line[1:5]] for line in lines]
+
+
+def complete_table(run, folder):
+    """The rows of the file, which are those on the terminal too."""
+    table = rows(folder)
+    assert sorted(row[1] for row in ranked(run.out) if row[1]) == sorted(row["job"] for row in table)
+    return table
+
+
+def test_the_report_on_a_sweep_with_failed_jobs(app, folder):
+    run = app(REPORT, "seed=1,2", "do=score,fail", "train.schedule.cycle_mult=1,2")
+    assert run.status == 1, "for a job failed"
+    table = complete_table(run, folder)
+    assert [(row["job"], row["seed"], row["do"], row["train.schedule.cycle_mult"]) for row in table] == [
+        (str(4 * i + 2 * j + k), str(i + 1), do, str(k + 1))
+        for i in range(2)
+        for j, do in enumerate(("score", "fail"))
+        for k in range(2)
+    ]
+    schedules = [CosineAnnealing(start_value=0.1, end_value=0.001, cycle_size=15, cycle_mult=m) for m in (1, 2)]
+    values = {4 * i + k: schedules[k](50) + i + 1 for i in range(2) for k in range(2)}
+    assert {int(row["job"]): float(row["value"]) for row in table if row["value"]} == values
+    assert [row["error"] for row in table] == ["", "", *["RuntimeError: as asked"] * 2] * 2
+    assert len({row["fingerprint"] for row in table}) == 2
+    assert [row[1] for row in ranked(run.out)] == [*map(str, sorted(values, key=lambda job: -values[job])), *"2367"]
+    assert [row[0] for row in ranked(run.out)] == ["1", "2", "3", "4", *[""] * 4]
+    assert (folder / "out/sweep.png").read_bytes().startswith(b"\x89PNG")
+    state = json.loads((folder / "out/1/schedule.json").read_text())
+    assert state["schedules"]["train.schedule"]["restarts"][:3] == [15, 45, 105]
+    assert state["schedules"]["train.schedule"]["fields"]["cycle_mult"] == 2.0
+    assert (folder / "out/1/schedule.png").exists()
+
+
+def test_the_report_on_a_sweep_in_other_processes(folder):
+    """A job ends its process, one raises what cannot be pickled."""
+    command = [sys.executable, "app.py", "-m", "hydra.sweep.dir=out", REPORT, "hydra/launcher=joblib"]
+    run = Run(*command, "hydra.launcher.n_jobs=2", "do=score,odd,exit", "seed=1,2", cwd=folder)
+    assert run.status == 1
+    assert "Traceback" not in run.err
+    table = complete_table(run, folder)
+    assert [bool(row["value"]) for row in table] == [True, True, False, False, False, False]
+    assert [row["error"] for row in table[2:4]] == ["Odd: 1 and 2"] * 2
+    assert ["sys.exit(0)" in row["error"] for row in table[4:]] == [True] * 2
+
+
+def test_a_killed_worker_leaves_a_table_of_what_is_known(folder):
+    command = [sys.executable, "app.py", "-m", "hydra.sweep.dir=out", REPORT, "hydra/launcher=joblib"]
+    run = Run(*command, "hydra.launcher.n_jobs=2", "do=score,os_exit", cwd=folder)
+    assert run.status == 1
+    table = complete_table(run, folder)
+    assert [row["job"] for row in table] == ["0", "1"]
+    assert table[1]["error"] == "ended without a result"
+
+
+@sketched
+@pytest.mark.parametrize(
+    ("do", "value", "error"),
+    [
+        ("not_a_number", "nan", ""),
+        ("infinite", "-inf", ""),
+        ("nothing", "", ""),
+        ("text", "", ""),
+        ("decimal", "0.25", ""),
+        ("scalar", "0.5", ""),
+        ("array", "0.75", ""),
+        ("delete", "2.0", ""),
+        ("damage", "3.0", ""),
+        ("foreign", "4.0", ""),
+        ("delete_and_fail", "", "RuntimeError: as asked"),
+        ("damage_and_fail", "", "RuntimeError: as asked"),
+        ("mute", "", "Mute: "),
+        ("exit", "", "RuntimeError: the job called sys.exit(0) instead of returning"),
+        ("exit_3", "", "RuntimeError: the job called sys.exit(3) instead of returning"),
+    ],
+)
+def test_whatever_a_job_does_all_jobs_are_in_the_table_and_the_status_is_right(app, folder, do, value, error):
+    run = app(REPORT, f"do=score,{do},score", "train.schedule.cycle_mult=1")
+    table = complete_table(run, folder)
+    assert [(row["job"], row["value"], row["error"]) for row in table[1:2]] == [("1", value, error)]
+    assert [float(row["value"]) > 0 for row in (table[0], table[2])] == [True, True]
+    assert run.status == (1 if error else 0)
+    shown = {row[1]: row for row in ranked(run.out)}
+    if value:
+        assert float(shown["1"][3]) == float(value) or math.isnan(float(value))
+    assert re.sub(r"\W", "", error) in re.sub(r"\W", "", run.out)
+
+
+@sketched
+def test_nan_ranks_behind_all_values_and_before_no_value(app):
+    for best in ("true", "false"):
+        run = app(
+            REPORT, "do=nothing,not_a_number,fail,score,infinite", f"hydra.callbacks.schedule_report.maximize={best}"
+        )
+        assert [row[3] for row in ranked(run.out)][2:4] == ["nan", ""]
+        assert [row[0] for row in ranked(run.out)] == ["1", "2", "3", "", ""]
+        assert run.status == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (1, 1.0),
+        (torch.tensor(0.5), 0.5),
+        (torch.tensor([0.5], requires_grad=True), 0.5),
+        (torch.tensor(2, dtype=torch.int8), 2.0),
+        (np.array(0.5), 0.5),
+        (np.array([[3]]), 3.0),
+        (np.float64(0.1), 0.1),
+        (Decimal("0.1"), 0.1),
+        (-math.inf, -math.inf),
+        (10**400, None),
+        (Decimal("sNaN"), None),
+        (torch.tensor([1.0, 2.0]), None),
+        (np.array("0.5"), None),
+        (np.True_, None),
+        (True, None),
+        ("0.5", None),
+        (b"1", None),
+        (None, None),
+        ([0.5], None),
+        (1j, None),
+        ({}, None),
+    ],
+)
+def test_what_is_a_number_is_read_as_one(value, read):
+    assert number(value) == read
+
+
+def test_names_are_text_in_a_report_on_jobs_that_all_failed(app, folder):
+    notes = ["[/data/a]", "$x$ and $y", "=1+1", "\x1b[31mred", "-1"]
+    run = app(REPORT, "do=fail", "note=" + ",".join(f"'{note}'" for note in notes), "+extra=1,2")
+    assert run.status == 1
+    shown = ["[/data/a]", "$x$ and $y", "=1+1", "\\x1b[31mred", "-1"]
+    for note in shown:
+        assert f"note='{note}'" in run.out
+    assert "\x1b" not in run.out
+    assert "\x1b" not in (folder / "out/sweep.csv").read_text()
+    table = rows(folder)
+    assert [row["note"] for row in table[::2]] == [f"'{note}'" for note in shown]
+    assert "'+extra" in table[0]
+    assert (folder / "out/sweep.png").exists()
+
+
+@sketched
+@pytest.mark.parametrize("names", [["sweep.csv"], ["sweep.png"], ["sweep.csv", "sweep.png", "0/schedule.json"]])
+def test_a_full_disk_does_not_change_the_status(app, folder, caplog, names):
+    (folder / "out/0").mkdir(parents=True)
+    for name in names:
+        (folder / "out" / name).symlink_to("/dev/full")
+    for do, status in (("fail", 1), ("score", 0)):
+        with (
+            pytest.warns(UserWarning, match="on_job_start raised OSError")
+            if len(names) == 3
+            else contextlib.nullcontext()
+        ):
+            run = app(REPORT, f"do={do}", "seed=1,2")
+        assert run.status == status
+        assert len(ranked(run.out)) == 2
+        for name in names[:2]:
+            assert [message for message in caplog.messages if f"{name} failed: OSError: [Errno 28]" in message]
+
+
+@sketched
+def test_the_status_is_right_where_nothing_can_be_reported(app, monkeypatch):
+    import cosched.sweeps.report as report
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("broken")
+
+    for name in ("gather", "write_csv", "draw_sweep", "Screen"):
+        monkeypatch.setattr(report, name, broken)
+    assert app(REPORT, "do=fail,score").status == 1
+    assert app(REPORT, "do=score").status == 0
+
+
+@sketched
+def test_an_interrupted_sweep_has_a_table_too(app, folder):
+    run = app(REPORT, "do=score,interrupt,score")
+    assert run.status == 130
+    table = complete_table(run, folder)
+    assert [bool(row["value"]) for row in table] == [True, False, False]
+    assert [row["error"] for row in table] == ["", "ended without a result", "not run, or nothing is left of it"]
+
+
+OTHER = """
+import sys
+from pathlib import Path
+from hydra.experimental.callback import Callback
+
+class Other(Callback):
+    def __init__(self, name, ends=None):
+        self.name, self.ends = name, ends
+
+    def on_job_end(self, config, job_return, **kwargs):
+        with Path(f"{self.name}.txt").open("a") as file:
+            print(job_return.status.name, type(job_return._return_value).__name__, file=file)
+        if self.ends is not None:
+            sys.exit(self.ends)
+
+    def on_multirun_end(self, config, **kwargs):
+        Path(f"{self.name}_end.txt").touch()
+"""
+
+
+@pytest.fixture
+def others(folder, monkeypatch):
+    """Two more callbacks, one listed before ours and one after."""
+    (folder / "other.py").write_text(OTHER)
+    (folder / "config.yaml").write_text(
+        (folder / "config.yaml").read_text()
+        + """
+hydra:
+  callbacks:
+    before: {_target_: other.Other, name: before}
+    schedule_report: {_target_: cosched.sweeps.report.ScheduleReport, epochs: 10, epoch_length: 10, maximize: true}
+    after: {_target_: other.Other, name: after}
+"""
+    )
+    monkeypatch.syspath_prepend(folder)
+    yield
+    sys.modules.pop("other", None)
+
+
+@sketched
+def test_other_callbacks_see_what_happened_whichever_is_listed_first(app, folder, others):
+    run = app("do=fail,score")
+    assert run.status == 1
+    complete_table(run, folder)
+    for name in ("before", "after"):
+        assert (folder / f"{name}.txt").read_text().splitlines() == ["FAILED RuntimeError", "COMPLETED float"]
+        assert (folder / f"{name}_end.txt").exists()
+
+
+@sketched
+@pytest.mark.parametrize("name", ["before", "after"])
+def test_a_callback_that_ends_the_sweep_leaves_a_table_and_a_status(app, folder, others, name):
+    run = app("do=score,fail", f"+hydra.callbacks.{name}.ends=0")
+    assert run.status == 1, "for not all jobs ran"
+    assert len(complete_table(run, folder)) == 2
+
+
+@sketched
+def test_a_launchers_config_is_saved_as_it_was(app, folder):
+    app(REPORT, "do=score").check()
+    assert "hydra._internal.core_plugins.basic_launcher.BasicLauncher" in (folder / "out/multirun.yaml").read_text()
+    assert "ReportLauncher" not in (folder / "out/multirun.yaml").read_text()
+
+
+@sketched
+def test_a_jobs_own_file_of_that_name_is_not_written_over_at_its_end(app, folder):
+    app(REPORT, "do=damage").check()
+    assert (folder / "out/0/schedule.json").read_text() == '{"job": 0, "sche'
+
+
+@sketched
+def test_the_report_leaves_an_earlier_sweep_in_the_folder_out(app, folder):
+    app(REPORT, "do=score", "seed=0,1,2").check()
+    old = folder / "out/2/schedule.json"
+    os.utime(old, (0, 0))
+    app(REPORT, "do=score", "seed=0,1").check()
+    assert [row["job"] for row in rows(folder)] == ["0", "1"]
+    assert all(math.isfinite(float(row["value"])) for row in rows(folder))
+
+
+@sketched
+def test_a_preview_with_the_report_has_no_report(app, folder):
+    run = app(REPORT, "hydra/launcher=preview", "previewed=true").check()
+    assert "nothing was run" in run.out
+    assert not (folder / "out/sweep.csv").exists()

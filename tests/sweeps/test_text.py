@@ -1,0 +1,114 @@
+"""What others wrote, in tables, pictures and files: text is text."""
+
+import csv
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from cosched.sweeps.curves import curve
+from cosched.sweeps.pictures import draw_applied, draw_sweep
+from cosched.sweeps.screen import Screen
+from cosched.sweeps.text import attempt, for_csv, plain, told, write_csv
+
+NASTY = ["[/data/a]", "[red]x", "$x$ and $y$", "$\\frac{1", ":smile:", "_private", "%s {0}", "a\\$b", "x" * 500]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("cycle_mult=2 ▁█ ß 学", "cycle_mult=2 ▁█ ß 学"),
+        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+        ("a\nb\rc\td", "a\\nb\\rc\\td"),
+        ("\u202eright to left\x9b", "\\u202eright to left\\x9b"),
+        ("lone \udcff", "lone \\udcff"),
+    ],
+)
+def test_characters_that_cannot_be_seen_are_escaped(text, shown):
+    assert plain(text) == shown
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+x", "-x", "@sum", " =1", "\uff1d1", "\uff0b1", "-1-1", "=", "--1"])
+def test_a_cell_is_no_formula(text):
+    assert for_csv(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["-0.1", "+1e-3", "-inf", "1-2", "a=b", "", "x=-1"])
+def test_a_cell_that_is_a_number_or_text_stays_as_it_is(text):
+    assert for_csv(text) == text
+
+
+def test_a_csv_file_has_other_cells_as_they_are(tmp_path):
+    write_csv(tmp_path / "a.csv", [("+key", "=1"), (-1, None), (float("nan"), 'say "\x1b", ß\udcff')])
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [["'+key", "'=1"], ["-1", ""], ["nan", 'say "\\x1b", ß\\udcff']]
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_a_table_has_no_markup_and_fits_the_terminal(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    screen = Screen("a [title]")
+    screen.table.add_column("text", overflow="fold")
+    for text in [*NASTY, "\x1b[31m"]:
+        screen.row(text, style="red")
+    screen.show()
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    assert "\x1b" not in out
+    for text in [*NASTY[:-1], "\\x1b[31m"]:
+        assert text in out
+
+
+def test_a_table_is_shown_where_the_encoding_lacks_its_letters(monkeypatch, tmp_path):
+    with (tmp_path / "out").open("w", encoding="ascii") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        screen = Screen("t")
+        screen.table.add_column("text")
+        screen.row("▁▂▃ ok")
+        screen.show()
+    assert "??? ok" in (tmp_path / "out").read_text(encoding="ascii")
+
+
+FIELDS = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 1, "end_value": 0, "cycle_size": 10}
+
+
+def test_a_picture_is_drawn_whatever_the_names_are(tmp_path):
+    one = curve("scheduler", FIELDS, 1, 30)
+    draw_sweep(tmp_path / "labels.png", [(text, one) for text in NASTY])
+    draw_sweep(tmp_path / "key.png", [(f"$x$[b]$={i}", one) for i in range(2)])
+    named = [curve("$[b]$", {**FIELDS, "param_name": name}, 1, 30) for name in ("$x$", "$\\frac{1")]
+    heat = (("$a$", "$b"), [(1.0, 2.0, 0.5), (2.0, 2.0, np.nan), (3.0, 2.0, np.inf)])
+    draw_sweep(tmp_path / "heat.png", [("a", c) for c in named], [0.5, np.inf], heat)
+    draw_applied(tmp_path / "applied.png", {"$x$ $": [[1.0], [2.0]]}, {"$x$ $": [[1.0], [2.0]]}, 2, 10)
+    assert len(list(tmp_path.glob("*.png"))) == 4
+
+
+def test_control_characters_in_a_picture_need_no_glyphs(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_sweep(tmp_path / "a.png", [("\x1b[31m", curve("a", FIELDS, 1, 30)), ("b", curve("b", FIELDS, 1, 30))])
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("one\ntwo"), "ValueError: one"),
+        (KeyError("k"), "KeyError: 'k'"),
+        (MuteError(), "MuteError: "),
+        (ValueError(), "ValueError: "),
+    ],
+)
+def test_an_error_is_told_in_a_line(error, line):
+    assert told(error) == line
+
+
+def test_an_attempt_that_fails_is_told_and_what_follows_goes_on(caplog):
+    with attempt("writing x.csv"):
+        raise OSError(28, "No space left on device")
+    assert caplog.messages == ["writing x.csv failed: OSError: [Errno 28] No space left on device"]
