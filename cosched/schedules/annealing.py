@@ -42,9 +42,12 @@ class LinearCyclical(CyclicalSchedule):
 
     With ``monotonic`` it only moves there, ``remaining(x) = 1 - x``; a warm-up between cycles needs that.
     Smith, "Cyclical Learning Rates for Training Neural Networks" (WACV 2017), section 3.
+
+    Attributes:
+        monotonic: true: one linear move from start to end value in each cycle; false: there and back.
     """
 
-    monotonic: bool = False  # true: one linear move from start to end value per cycle, no way back
+    monotonic: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,9 +70,13 @@ class LinearCyclical(CyclicalSchedule):
 @register("polynomial_annealing")
 @dataclass(kw_only=True)
 class PolynomialAnnealing(CyclicalSchedule):
-    """Anneals from start to end value as a power: ``remaining(x) = (1 - x)**power``; 1 is linear."""
+    """Anneals from start to end value as a power: ``remaining(x) = (1 - x)**power``.
 
-    power: float = 1.0  # above 0
+    Attributes:
+        power: the exponent, above 0: 1 is linear, 2 quadratic.
+    """
+
+    power: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,13 +23,21 @@ class Event(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What is known of a run, in which a schedule counts its epochs (``per_epoch``) or else its iterations."""
+    """What is known of a run; None is unknown.
+
+    Attributes:
+        per_epoch: whether a schedule counts epochs, or else iterations.
+        epoch_length: how many iterations an epoch has.
+        max_epochs: how many epochs the run has.
+        max_iters: or how many iterations it has, where they end it.
+        span: how many events the phase has that is looked at; None: the whole run.
+    """
 
     per_epoch: bool = False
-    epoch_length: int | None = None  # iterations of an epoch; None: unknown
-    max_epochs: int | None = None  # epochs of the run; None: unknown, or `max_iters` ends it
-    max_iters: int | None = None  # iterations of the run
-    span: int | None = None  # events of the phase that is looked at; None: the whole run
+    epoch_length: int | None = None
+    max_epochs: int | None = None
+    max_iters: int | None = None
+    span: int | None = None
 
     @property
     def num_events(self) -> int | None:

@@ -41,7 +41,7 @@ class Phase(Schedule):
 
         def __init__(self, *, shape: str, duration: Duration | None = None, **given: Any) -> None: ...
 
-    def __new__(cls, *, shape: str | None = None, **given: Any) -> Phase:
+    def __new__(cls, *, shape: str | None = None, **given: Any) -> Phase:  # noqa: D102  # the class says it
         if cls is not Phase:
             return super().__new__(cls)
         if shape is None:
@@ -51,7 +51,8 @@ class Phase(Schedule):
         for name in given:
             if name not in names and not name.startswith("_"):
                 raise TypeError(f"a phase of {shape} has no field {name!r}: {did_you_mean(name, names)}")
-        return super().__new__(made)
+        found: Phase = super().__new__(made)
+        return found
 
 
 def _make(name: str, shape: type[Any]) -> type[Phase]:
@@ -89,9 +90,12 @@ class Phases(Schedule):
     A phase lasts for its ``duration``, that of the last one may be left out: it goes on to the end of the run. After
     a last phase that does end, the value that it has reached holds. A phase of 0 events is left out. Units count in the
     whole run: ``50%`` is half of the run at any depth. A cycle without a size lasts as long as its phase.
+
+    Attributes:
+        phases: the schedules by name, in their order, at least one; each has the fields of its shape and a duration.
     """
 
-    phases: dict[str, Any]  # by name, in order; each has the fields of its shape and a duration
+    phases: dict[str, Any]
 
     def __post_init__(self) -> None:
         if not isinstance(self.phases, Mapping) or not self.phases:
@@ -217,12 +221,19 @@ def _within(path: str) -> Iterator[None]:
 @register("scaled")
 @dataclass(kw_only=True)
 class Scaled(Schedule):
-    """Another schedule's values times a factor, then no less than one bound and no more than another."""
+    """Another schedule's values times a factor, then no less than one bound and no more than another.
 
-    schedule: Any  # what is scaled; it has the fields of its shape
+    Attributes:
+        schedule: what is scaled; it has the fields of its shape.
+        factor: what its values are multiplied by.
+        lower: the least value, once multiplied; null: no bound.
+        upper: the greatest value, once multiplied; null: no bound.
+    """
+
+    schedule: Any
     factor: float = 1.0
-    lower: float | None = None  # null: no bound
-    upper: float | None = None  # null: no bound
+    lower: float | None = None
+    upper: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.schedule, Schedule):

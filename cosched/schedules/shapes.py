@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 @register("constant")
 @dataclass(kw_only=True)
 class Constant(Schedule):
-    """One value for ever."""
+    """One value for ever.
 
-    value: float  # in the parameter's own unit
+    Attributes:
+        value: that value, in the parameter's own unit.
+    """
+
+    value: float
 
     def _values(self, steps: Array) -> Array:
         import numpy as np
@@ -40,10 +44,15 @@ class InverseSqrt(Schedule):
 
     After a linear warm-up of ``timescale`` events it is the rule of Vaswani et al., "Attention Is All You Need"
     (NeurIPS 2017), section 5.3.
+
+    Attributes:
+        start_value: the value at the first event, in the parameter's own unit.
+        timescale: how many events it takes to fall by the factor ``sqrt(2)``: at least 1, or with a unit (``10ep``,
+            ``500it``, ``25%``).
     """
 
-    start_value: float  # value at the first event
-    timescale: Duration  # events, or with a unit, after which it has fallen by the factor sqrt(2), at least 1
+    start_value: float
+    timescale: Duration
 
     _least: ClassVar[Mapping[str, int]] = {"timescale": 1}
 
@@ -57,11 +66,16 @@ class InverseSqrt(Schedule):
 @register("piecewise_linear")
 @dataclass(kw_only=True)
 class PiecewiseLinear(Schedule):
-    """Goes through the given points in straight lines; before the first and after the last it holds their values."""
+    """Goes through the given points in straight lines; before the first and after the last it holds their values.
+
+    Attributes:
+        milestones: pairs of an event and the value there, ``[[0, 0.1], [10ep, 1]]``, at least one; the events ascend,
+            from 0 on, and may have units.
+    """
 
     __slots__ = ("_arrays",)
 
-    milestones: list[Any]  # pairs [event, value], events ascending, with a unit if need be: [[0, 0.1], [10ep, 1]]
+    milestones: list[Any]
 
     def __post_init__(self) -> None:
         if not isinstance(self.milestones, (list, tuple)) or not self.milestones:
