@@ -1,11 +1,14 @@
 """The README's blocks are run as they stand, its trainings on a tiny model, and its table is what docstrings say."""
 
 import re
+import runpy
 import shlex
 import sys
 
 import pytest
 from helpers import JOB, ROOT, TINY, Run, Start
+
+from cosched.schedules import registry
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
@@ -28,9 +31,10 @@ def test_python(snippet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(snippet, names)
-    if "factors" in names:
-        values = [*(i / 10 for i in range(10)), *[1] * 40]
-        assert names["factors"].values(range(50)).tolist() == pytest.approx(values, rel=1e-12)
+    if "phases" in names:
+        resolved = names["phases"].resolve(epoch_length=10, max_epochs=10)
+        values = [*(i / 100 for i in range(10)), *[0.1] * 40]
+        assert resolved.values(range(50)).tolist() == pytest.approx(values, rel=1e-12)
         assert names["optimizer"].param_groups[0]["lr"] == 0
     elif "snapshot" in names:
         iterations = ["model_100.pt", "model_300.pt", "model_700.pt"]
@@ -64,6 +68,16 @@ def test_commands(command, tmp_path):
         epochs = 2 if "resume_from=run" in arguments else 1
         arguments = [JOB, *arguments, *TINY, f"trainer.max_epochs={epochs}"]
     run(*arguments, cwd=tmp_path).check()
+
+
+def test_every_option_of_the_group_scheduler_is_named():
+    presets = [path.stem for path in (ROOT / "cosched/conf/scheduler").glob("*.yaml")]
+    assert [one for one in [*presets, *registry.names()] if not re.search(rf"\b{one}\b", README)] == []
+
+
+def test_the_table_of_fields_is_made_of_docstrings(capsys):
+    runpy.run_path(str(ROOT / "docs/fields.py"))
+    assert f"\n\n{capsys.readouterr().out}\n" in README
 
 
 def test_the_picture_is_drawn_by_its_script(tmp_path):
