@@ -77,7 +77,7 @@ def test_every_option_of_the_group_scheduler_is_named():
 
 def test_the_table_of_fields_is_made_of_docstrings(capsys):
     runpy.run_path(str(ROOT / "docs/fields.py"))
-    assert f"\n\n{capsys.readouterr().out}\n" in README
+    assert f"\n\n{capsys.readouterr().out}\n" in README, "put there what docs/fields.py prints"
 
 
 def test_the_picture_is_drawn_by_its_script(tmp_path):
