@@ -1,11 +1,11 @@
-"""Random schedules of every registered shape."""
+"""Schedules to test with: random ones of every registered shape, and some that are short to write."""
 
 import dataclasses
 import warnings
 
 from hypothesis import strategies as st
 
-from cosched import Phases, lasting
+from cosched import CosineAnnealing, Phases, PolynomialAnnealing, lasting
 from cosched.schedules.registry import registered
 
 SHAPES = registered()
@@ -13,6 +13,21 @@ SHAPES = registered()
 EVENTS = st.integers(2, 60)
 NUMBERS = st.floats(0.01, 10)
 UNITS = st.builds("{}{}".format, st.integers(1, 40), st.sampled_from(["ep", "it", "%"]))
+
+
+def linear(start, end, size, **fields):
+    """One straight line."""
+    return PolynomialAnnealing(start_value=start, end_value=end, cycle_size=size, num_cycles=1, **fields)
+
+
+def cosine(start, end, size, **fields):
+    """One half of a cosine wave."""
+    return CosineAnnealing(start_value=start, end_value=end, cycle_size=size, num_cycles=1, **fields)
+
+
+def then(*phases):
+    """Pairs of a schedule and its duration, one after another."""
+    return Phases(phases={f"p{i}": lasting(one, duration) for i, (one, duration) in enumerate(phases)})
 
 
 def flat(shape):
@@ -26,7 +41,9 @@ def schedules(draw, shape=None, durations=EVENTS, depth=2):
     if shape is None:
         shape = draw(st.sampled_from([one for one in SHAPES.values() if depth or flat(one)]))
     inner = schedules(durations=durations, depth=depth - 1)
-    named = st.dictionaries(st.sampled_from("abcdef"), st.builds(lasting, inner, st.just(0) | durations), min_size=1)
+    named = st.dictionaries(
+        st.sampled_from("abcdef"), st.builds(lasting, inner, st.just(0) | durations), min_size=1, max_size=3
+    )
     pairs = st.lists(st.tuples(st.integers(0, 200), NUMBERS), min_size=1, unique_by=lambda pair: pair[0]).map(sorted)
     by_type = {
         "float": NUMBERS,

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 @register("cosine_annealing")
 @dataclass(kw_only=True)
 class CosineAnnealing(CyclicalSchedule):
-    """Anneals from start to end value along half a cosine wave: ``remaining(x) = (1 + cos(pi * x)) / 2``.
+    """Anneals along half a cosine wave, slow at both ends: ``remaining(x) = (1 + cos(pi * x)) / 2``.
 
     Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (ICLR 2017), equation 5.
+
+    >>> schedule = CosineAnnealing(start_value=1, end_value=0.1, cycle_size=4, warmup_duration=2, start_value_mult=0.5)
+    >>> schedule.values(range(8)).round(3).tolist()
+    [1.0, 0.868, 0.55, 0.232, 0.1, 0.3, 0.5, 0.441]
     """
 
     def _remaining(self, x: Array) -> Array:
@@ -40,11 +44,16 @@ class CosineAnnealing(CyclicalSchedule):
 class LinearCyclical(CyclicalSchedule):
     """Moves linearly from start to end value and back within each cycle: ``remaining(x) = abs(2 * x - 1)``.
 
-    With ``monotonic`` it only moves there, ``remaining(x) = 1 - x``; a warm-up between cycles needs that.
+    With ``monotonic`` it only moves there: ``remaining(x) = 1 - x``.
     Smith, "Cyclical Learning Rates for Training Neural Networks" (WACV 2017), section 3.
 
+    >>> LinearCyclical(start_value=0, end_value=1, cycle_size=4).values(range(5)).tolist()
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    >>> LinearCyclical(start_value=0, end_value=1, cycle_size=4, monotonic=True).values(range(5)).tolist()
+    [0.0, 0.25, 0.5, 0.75, 0.0]
+
     Attributes:
-        monotonic: true: one linear move from start to end value in each cycle; false: there and back.
+        monotonic: true: one linear move from start to end value in each cycle, not back; ``warmup_duration`` needs it.
     """
 
     monotonic: bool = False
@@ -70,10 +79,13 @@ class LinearCyclical(CyclicalSchedule):
 @register("polynomial_annealing")
 @dataclass(kw_only=True)
 class PolynomialAnnealing(CyclicalSchedule):
-    """Anneals from start to end value as a power: ``remaining(x) = (1 - x)**power``.
+    """Anneals as a power: ``remaining(x) = (1 - x)**power``.
+
+    >>> PolynomialAnnealing(start_value=1, end_value=0, cycle_size=4, power=2).values(range(4)).tolist()
+    [1.0, 0.5625, 0.25, 0.0625]
 
     Attributes:
-        power: the exponent, above 0: 1 is linear, 2 quadratic.
+        power: above 0. 1 is linear; more is steeper at first, less is steeper at last.
     """
 
     power: float = 1.0
@@ -93,9 +105,12 @@ class PolynomialAnnealing(CyclicalSchedule):
 @register("sqrt_annealing")
 @dataclass(kw_only=True)
 class SqrtAnnealing(CyclicalSchedule):
-    """Anneals from start to end value fast at first: ``remaining(x) = 1 - sqrt(x)``.
+    """Anneals fast at first: ``remaining(x) = 1 - sqrt(x)``.
 
     Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations" (NeurIPS 2024).
+
+    >>> SqrtAnnealing(start_value=1, end_value=0, cycle_size=16).values([0, 1, 4, 9]).tolist()
+    [1.0, 0.75, 0.5, 0.25]
     """
 
     def _remaining(self, x: Array) -> Array:
@@ -108,7 +123,11 @@ class SqrtAnnealing(CyclicalSchedule):
 @register("exponential_annealing")
 @dataclass(kw_only=True)
 class ExponentialAnnealing(CyclicalSchedule):
-    """Anneals from start to end value by equal factors: ``start * (end / start)**x``; both have the same sign."""
+    """Anneals by equal factors: ``value = start * (end / start)**x``; both have the same sign.
+
+    >>> ExponentialAnnealing(start_value=1, end_value=0.01, cycle_size=2, num_cycles=1).values(range(3)).tolist()
+    [1.0, 0.1, 0.01]
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -57,7 +57,8 @@ class Run:
     def events(self, field: str, duration: Duration | None, least: int) -> int:
         """How many events ``duration``, declared in ``field``, is in this run.
 
-        Parts of an event are cut off, but what was not declared as 0 is never none. None: as long as the phase.
+        Parts of an event are cut off, but at least one event is left of what was not declared as 0. None: as long as
+        the phase.
 
         Raises:
             ValueError: the run is not known well enough, or they are fewer than ``least``, or not whole epochs where
@@ -112,11 +113,11 @@ def parse(field: str, text: str) -> tuple[int, int, str]:
     """The numerator, the denominator and the unit of a declared duration.
 
     Raises:
-        ValueError: ``text`` is no duration.
+        ValueError: ``text`` is not a duration.
     """
     match = _FORM.fullmatch(text)
     if match is None or (match[2] and match[3] == "it"):
-        raise ValueError(f"{field}={text!r} is no duration: {_FORMS}")
+        raise ValueError(f"{field}={text!r} is not a duration: {_FORMS}")
     if text.startswith("-"):
         raise ValueError(f"{field}={text!r} must not be negative: {_FORMS}")
     decimals = match[2] or ""

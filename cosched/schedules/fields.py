@@ -14,7 +14,13 @@ from cosched.schedules.durations import MAX_EVENTS, Duration, parse
 
 
 class FrozenDict(dict[Any, Any]):
-    """A dictionary that cannot be changed, and so has a hash."""
+    """A dictionary that cannot be changed, and so has a hash; the order of its items is a part of it."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and list(self.items()) == list(other.items())
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(tuple(self.items()))

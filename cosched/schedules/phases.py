@@ -103,7 +103,7 @@ class Phases(Schedule):
         for name, one in self.phases.items():
             if not isinstance(one, Schedule):
                 raise TypeError(
-                    f"phases.{name}={one!r} is no schedule: give it the fields of a shape, as with "
+                    f"phases.{name}={one!r} is not a schedule: give it the fields of a shape, as with "
                     f"+cosched/phase@scheduler.phases.{name}=constant"
                 )
         self.phases = {name: one if isinstance(one, Phase) else lasting(one, None) for name, one in self.phases.items()}
@@ -175,7 +175,7 @@ class Phases(Schedule):
         return None if None in found else known(union(*cast("list[Interval]", found)))
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
-        """The events at which a phase begins, or a cycle in one; 0 is a start, no restart."""
+        """The events at which a phase begins, or a cycle in one; 0 is a start, not a restart."""
         import numpy as np
 
         found = [np.empty(0, dtype=np.int64)]
@@ -238,7 +238,7 @@ class Scaled(Schedule):
     def __post_init__(self) -> None:
         if not isinstance(self.schedule, Schedule):
             raise TypeError(
-                f"schedule={self.schedule!r} is no schedule: give it the fields of a shape, as with "
+                f"schedule={self.schedule!r} is not a schedule: give it the fields of a shape, as with "
                 "+cosched/phase@scheduler.schedule=cosine_annealing"
             )
         self.schedule = self.schedule if isinstance(self.schedule, Phase) else lasting(self.schedule, None)

@@ -36,11 +36,13 @@ CHUNK = 2**14  # events evaluated at once: what lies between stays in the cache,
 class Schedule:
     """A function of the event index, an immutable dataclass; what every shape has.
 
-    A shape declares its fields and computes its values in `_values`. The fields are checked by their types. Durations
-    may have units, ``"10ep"``, ``"500it"``, ``"25%"``; then `resolve` gives the schedule in events.
+    A shape declares its fields, says in its docstring what they mean, and computes its values in `_values`, which takes
+    and returns arrays of float64. The fields are checked by their types. Durations may have units, ``"10ep"``,
+    ``"500it"``, ``"25%"``; then `resolve` gives the schedule in events. Two schedules are equal, and have one hash, if
+    they are of one type and their fields are equal.
 
     Raises:
-        ValueError: a number is not finite or out of its field's range, or a text is no duration.
+        ValueError: a number is not finite or out of its field's range, or a text is not a duration.
         TypeError: a field holds something that is not a number of its kind.
     """
 
@@ -53,7 +55,8 @@ class Schedule:
         docstrings.inherit(cls)
 
     def __post_init__(self) -> None:
-        checked = checks(type(self))
+        kind: Any = type(self)
+        checked = checks(kind)
         for f in fields(self):
             value = getattr(self, f.name)
             check, optional = checked.get(f.name, (None, True))
@@ -125,6 +128,13 @@ class Schedule:
     def values(self, steps: npt.ArrayLike | range) -> Array:
         """The values at the event indices ``steps`` (integers from 0 to 2**53 - 1), an array of the same shape.
 
+        >>> from cosched import CosineAnnealing
+        >>> schedule = CosineAnnealing(start_value=1, end_value=0, cycle_size=4)
+        >>> schedule.values(range(6)).round(3).tolist()
+        [1.0, 0.854, 0.5, 0.146, 1.0, 0.854]
+        >>> schedule(2)
+        0.5
+
         A multiplier that leaves float64's range gives ``inf`` or ``nan`` from that cycle on; no run starts with it.
 
         Raises:
@@ -152,7 +162,12 @@ class Schedule:
         return None
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
-        """The event indices below ``num_events`` at which a new cycle begins, ascending; 0 is a start, no restart."""
+        """The event indices below ``num_events`` at which a new cycle begins, ascending; 0 is a start, not a restart.
+
+        >>> from cosched import CosineAnnealing
+        >>> CosineAnnealing(start_value=1, end_value=0, cycle_size=10, cycle_mult=2).restarts(100).tolist()
+        [10, 30, 70]
+        """
         import numpy as np
 
         return np.empty(0, dtype=np.int64)
@@ -182,7 +197,16 @@ class Schedule:
     ) -> S:
         """The same schedule with its durations in events, for a run of which so much is known.
 
-        ``event`` is what the schedule counts, by default iterations, or what its config says.
+        >>> from cosched import CosineAnnealing
+        >>> declared = CosineAnnealing(start_value=1, end_value=0, cycle_size="50%")
+        >>> declared.resolve(epoch_length=100, max_epochs=3).cycle_size
+        150
+
+        Args:
+            epoch_length: iterations of an epoch; None: unknown.
+            max_epochs: epochs of the run; None: unknown, or ``max_iters`` ends it.
+            max_iters: iterations of the run; None: ``max_epochs`` ends it, or its end is unknown.
+            event: what the schedule counts; None: iterations, or what its config says.
 
         Raises:
             ValueError: too little is known, or a duration comes out too short; the message names it.
@@ -200,7 +224,8 @@ class Schedule:
 
     def _durations(self) -> dict[str, Any]:
         """The fields that count events of this schedule; a phase's own duration counts those of the whole."""
-        return {name: getattr(self, name) for name in timed(type(self))}
+        kind: Any = type(self)
+        return {name: getattr(self, name) for name in timed(kind)}
 
     def _check_resolved(self) -> None:
         for name, value in self._durations().items():
@@ -223,7 +248,7 @@ class Schedule:
 def unresolved(name: str, value: Duration | None) -> str:
     """What is wrong with a duration that still has its unit, or lasts to an end that is not known yet."""
     return (
-        f"{name}={value!r} is no number of events until the run is known: attach the scheduler to an engine, "
+        f"{name}={value!r} is not a number of events until the run is known: attach the scheduler to an engine, "
         "or call resolve(epoch_length=..., max_epochs=...) and use what it returns"
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @register("constant")
 @dataclass(kw_only=True)
 class Constant(Schedule):
-    """One value for ever.
+    """One value at every event: ``value``.
 
     Attributes:
         value: that value, in the parameter's own unit.
@@ -40,14 +40,17 @@ class Constant(Schedule):
 @register("inverse_sqrt")
 @dataclass(kw_only=True)
 class InverseSqrt(Schedule):
-    """Falls for ever, as the inverse square root: ``start_value / sqrt(1 + step / timescale)``.
+    """Falls for ever, as the inverse square root: ``start_value / sqrt(1 + event / timescale)``.
 
     After a linear warm-up of ``timescale`` events it is the rule of Vaswani et al., "Attention Is All You Need"
     (NeurIPS 2017), section 5.3.
 
+    >>> InverseSqrt(start_value=1, timescale=100).values([0, 300, 9900]).tolist()
+    [1.0, 0.5, 0.1]
+
     Attributes:
         start_value: the value at the first event, in the parameter's own unit.
-        timescale: how many events it takes to fall by the factor ``sqrt(2)``: at least 1, or with a unit (``10ep``,
+        timescale: after how many events it has fallen by the factor ``sqrt(2)``: at least 1, or with a unit (``10ep``,
             ``500it``, ``25%``).
     """
 

@@ -250,7 +250,7 @@ def test_a_malformed_state_of_ignites_changes_nothing(sgd, change, policy):
 
 
 def test_an_ignite_state_needs_events(sgd):
-    with pytest.raises(ValueError, match="cycle_size='4ep' is no number of events until the run is known"):
+    with pytest.raises(ValueError, match="cycle_size='4ep' is not a number of events until the run is known"):
         cosine(sgd, cycle_size="4ep").load_state_dict(ignites(sgd))
 
 

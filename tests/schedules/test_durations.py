@@ -95,8 +95,8 @@ def test_what_is_declared_never_silently_vanishes():
     "text", ["3e", "ep", "10", "", "1e3it", "2.5it", "10 epochs", "ten ep", "10ep ", "nan%", "٣ep"]
 )
 @pytest.mark.parametrize("field", ["cycle_size", "warmup_duration"])
-def test_what_is_no_duration_is_refused_at_construction(text, field):
-    with pytest.raises(ValueError, match=f"{field}={text!r} is no duration: an integer counts events; units are"):
+def test_what_is_not_a_duration_is_refused_at_construction(text, field):
+    with pytest.raises(ValueError, match=f"{field}={text!r} is not a duration: an integer counts events; units are"):
         schedule(**{field: text})
 
 
@@ -105,9 +105,9 @@ def test_a_negative_duration_is_refused_at_construction():
         schedule(cycle_size="-2ep")
 
 
-def test_unresolved_it_has_no_values():
+def test_an_unresolved_schedule_has_no_values():
     for use in (lambda s: s(0), lambda s: s.values([1]), lambda s: s.restarts(9), lambda s: s.cycles(9)):
-        with pytest.raises(ValueError, match=r"cycle_size='2ep' is no number of events until.*resolve\(epoch_length"):
+        with pytest.raises(ValueError, match=r"cycle_size='2ep' is not a number of events until.*resolve\(epoch"):
             use(schedule(cycle_size="2ep"))
 
 

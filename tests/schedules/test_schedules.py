@@ -223,7 +223,12 @@ GOOD = {"start_value": 1, "end_value": 0, "cycle_size": 10}
         ("start_value", "0.1", TypeError, "start_value='0.1' is not a number"),
         ("end_value", None, TypeError, "end_value=None is not a number"),
         ("cycle_mult", True, TypeError, "cycle_mult=True is not a number"),
-        ("cycle_size", "10", ValueError, "cycle_size='10' is no duration: an integer counts events; units are '10ep'"),
+        (
+            "cycle_size",
+            "10",
+            ValueError,
+            "cycle_size='10' is not a duration: an integer counts events; units are",
+        ),
         ("endpoint", "yes", TypeError, "endpoint='yes' must be true or false"),
         ("cycle_size", True, TypeError, "cycle_size=True is not a number of events"),
     ],

@@ -5,23 +5,18 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import param_scheduler as ignite
+from strategies import cosine, linear, then
 from torch.optim import lr_scheduler as torch_lr
 
-import cosched
 from cosched import (
     Constant,
     CosineAnnealing,
     ExponentialAnnealing,
     InverseSqrt,
     LinearCyclical,
-    Phases,
     PiecewiseLinear,
-    PolynomialAnnealing,
-    Scaled,
     SqrtAnnealing,
-    lasting,
 )
-from cosched.schedules.phases import phase
 
 S, N = 0.1, 300
 
@@ -50,18 +45,6 @@ def ignites(make, events=N):
     engine.add_event_handler(Events.ITERATION_STARTED, make(with_lr))
     engine.run(range(events))
     return seen
-
-
-def linear(start, end, size, **fields):
-    return PolynomialAnnealing(start_value=start, end_value=end, cycle_size=size, num_cycles=1, **fields)
-
-
-def cosine(start, end, size, **fields):
-    return CosineAnnealing(start_value=start, end_value=end, cycle_size=size, num_cycles=1, **fields)
-
-
-def then(*phases):
-    return Phases(phases={f"p{i}": lasting(one, duration) for i, (one, duration) in enumerate(phases)})
 
 
 CYCLIC = {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 20, "cycle_momentum": False}
@@ -196,198 +179,3 @@ def test_equals_ignites_warmup():
     warmup = linear(0, S, 19)
     ours = then((warmup, 19), (CosineAnnealing(start_value=S, end_value=0.001, cycle_size=80), None))
     np.testing.assert_allclose(ours.values(range(N)), ignites(make), rtol=1e-12)
-
-
-# Composition
-
-
-def test_a_phase_of_no_events_is_left_out():
-    one, rest = Constant(value=1), linear(1, 0, 9)
-    assert then((rest, 0), (one, 3), (rest, 0), (rest, None)) != then((one, 3), (rest, None))
-    both = then((rest, 0), (one, 3), (rest, 0), (rest, None)), then((one, 3), (rest, None))
-    assert both[0].values(range(20)).tolist() == both[1].values(range(20)).tolist()
-    with pytest.raises(ValueError, match="no events at all"):
-        then((one, 0))(0)
-
-
-def test_what_the_last_phase_has_reached_holds():
-    once = then((cosine(1, 0.25, 10), 10))
-    assert set(once.values(range(10, 50))) == {0.25}
-    again = then((CosineAnnealing(start_value=1, end_value=0.25, cycle_size=5), 10))
-    assert set(again.values(range(10, 50))) == {0.25}, "not the start of a cycle that is not begun"
-    cut = then((cosine(1, 0, 10), 5))
-    assert set(cut.values(range(5, 50))) == {0.5}
-
-
-def test_units_count_in_the_whole_run_at_any_depth():
-    inner = Phases(phases={"a": lasting(Constant(value=1), "25%"), "b": Constant(value=2)})
-    outer = Phases(phases={"x": lasting(Constant(value=0), "10%"), "y": lasting(inner, "50%"), "z": Constant(value=3)})
-    values = outer.resolve(epoch_length=10, max_epochs=10).values(range(100))
-    assert [list(values).count(value) for value in (0, 1, 2, 3)] == [10, 25, 25, 40]
-
-
-def test_a_cycle_without_a_size_lasts_as_long_as_its_phase():
-    decay = phase(CosineAnnealing)
-    phases = {"hold": lasting(Constant(value=1), "20%"), "decay": decay(start_value=1, end_value=0)}
-    resolved = Phases(phases=phases).resolve(epoch_length=10, max_epochs=10)
-    assert resolved.phases["decay"].cycle_size == 80
-    nested = Phases(phases={"first": lasting(Phases(phases=phases), "60%"), "rest": Constant(value=0)})
-    assert nested.resolve(epoch_length=10, max_epochs=10).phases["first"].phases["decay"].cycle_size == 40
-    scaled = lasting(Scaled(schedule=decay(start_value=1, end_value=0)), "30%")
-    third = Phases(phases={"scaled": scaled, "rest": Constant(value=0)}).resolve(epoch_length=10, max_epochs=10)
-    assert third.phases["scaled"].schedule.cycle_size == 30
-    with pytest.raises(ValueError, match=r"phases.decay.cycle_size is missing and would last to the end of the run"):
-        Phases(phases={"decay": decay(start_value=1, end_value=0)}).resolve(epoch_length=10)
-
-
-def test_scaled_and_clipped():
-    schedule = Scaled(schedule=CosineAnnealing(start_value=1, end_value=0, cycle_size=10), factor=3, lower=0.5, upper=2)
-    inner = CosineAnnealing(start_value=1, end_value=0, cycle_size=10).values(range(30))
-    assert schedule.values(range(30)).tolist() == [min(max(3 * value, 0.5), 2) for value in inner]
-    assert schedule.restarts(30).tolist() == [10, 20]
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        (lambda: linear(1, 0, 5, power=0), ValueError, "power=0.0 must be above 0"),
-        (lambda: ExponentialAnnealing(start_value=1, end_value=0, cycle_size=5), ValueError, "end_value=0.0 cannot be"),
-        (
-            lambda: InverseSqrt(start_value=1, timescale=0),
-            ValueError,
-            "timescale=0 must be a whole number of at least 1",
-        ),
-        (lambda: PiecewiseLinear(milestones=[]), TypeError, r"milestones=\[\] must be a list of pairs"),
-        (lambda: PiecewiseLinear(milestones=[[0, 1], 3]), TypeError, r"milestones\[1\]=3 must be a pair"),
-        (lambda: PiecewiseLinear(milestones=[[0, 1], [0, 2]]), ValueError, "must ascend"),
-        (lambda: PiecewiseLinear(milestones=[["3e", 1]]), ValueError, r"milestones\[0\]\[0\]='3e' is no duration"),
-        (lambda: PiecewiseLinear(milestones=[[3, "a"]]), TypeError, r"milestones\[0\]\[1\]='a' is not a number"),
-        (lambda: Phases(phases={}), TypeError, "phases={} must map names to schedules"),
-        (lambda: Phases(phases={"a": 3}), TypeError, "phases.a=3 is no schedule: .*phase@scheduler.phases.a=constant"),
-        (lambda: then((Constant(value=1), None), (Constant(value=1), 3)), ValueError, "phases.p0.duration is missing"),
-        (lambda: lasting(Constant(value=1), "3e"), ValueError, "duration='3e' is no duration"),
-        (lambda: Scaled(schedule=Constant(value=1), lower=2, upper=1), ValueError, r"lower=2\.0 is above upper=1\.0"),
-        (lambda: Scaled(schedule=3), TypeError, "schedule=3 is no schedule"),
-        (lambda: Scaled(schedule=Constant(value=1), lower="a"), TypeError, "lower='a' is not a number"),
-        (
-            lambda: then((Constant(value=1), "1ep"), (Constant(value=1), None))(0),
-            ValueError,
-            "phases.p0.duration='1ep'",
-        ),
-    ],
-)
-def test_mistakes_are_refused_by_name(make, error, message):
-    with pytest.raises(error, match=message):
-        make()
-
-
-# Bound, and beside others
-
-
-def test_phases_are_bound_saved_and_resumed_as_one(tmp_path):
-    def build():
-        phases = {
-            "up": lasting(linear(0, S, 8), 8),
-            "down": lasting(cosine(S, 0.01, 20), 20),
-            "rest": Constant(value=0.01),
-        }
-        with_lr = optimizer()
-        scheduler = cosched.PhasesScheduler(with_lr, "lr", phases)
-        seen = []
-        engine = Engine(lambda *_: seen.append(with_lr.param_groups[0]["lr"]))
-        cosched.attach(engine, scheduler)
-        return engine, scheduler, seen
-
-    engine, scheduler, whole = build()
-    engine.run(range(10), max_epochs=4)
-    assert whole == scheduler.schedule.values(range(40)).tolist()
-    torch.save(scheduler.state_dict(), tmp_path / "state.pt")
-    again, resumed, rest = build()
-    again.load_state_dict({"iteration": 13, "epoch_length": 10, "max_epochs": 4})
-    resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    again.run(range(10))
-    assert rest == whole[13:]
-    other = cosched.PhasesScheduler(optimizer(), "lr", {**scheduler.declared.phases, "rest": Constant(value=0.02)})
-    with pytest.raises(cosched.ConfigError, match=r"phases\.rest\.value is 0\.01 there and 0\.02 here"):
-        other.load_state_dict(scheduler.state_dict())
-
-
-def test_ignites_schedulers_are_attached_from_config():
-    with_lr = optimizer()
-    nested = {
-        "_target_": "ignite.handlers.ConcatScheduler",
-        "durations": [30],
-        "schedulers": [
-            {
-                "_target_": f"{package}.{shape}Scheduler",
-                "param_name": "lr",
-                "start_value": 1,
-                "end_value": 0,
-                "cycle_size": 20,
-            }
-            for package, shape in (("ignite.handlers", "LinearCyclical"), ("cosched", "CosineAnnealing"))
-        ],
-    }
-    seen = []
-    engine = Engine(lambda *_: seen.append(with_lr.param_groups[0]["lr"]))
-    bound = cosched.attach(engine, nested, with_lr)
-    assert isinstance(bound, ignite.ConcatScheduler)
-    engine.run(range(50))
-    parts = [
-        LinearCyclical(start_value=1, end_value=0, cycle_size=20),
-        CosineAnnealing(start_value=1, end_value=0, cycle_size=20),
-    ]
-    np.testing.assert_allclose(seen, [*parts[0].values(range(30)), *parts[1].values(range(20))], rtol=1e-12, atol=1e-15)
-
-
-def test_a_plateau_on_a_metric_is_attached_from_config():
-    with_lr = optimizer()
-    plateau = {
-        "_target_": "ignite.handlers.ReduceLROnPlateauScheduler",
-        "metric_name": "loss",
-        "factor": 0.5,
-        "patience": 0,
-    }
-    evaluator = Engine(lambda *_: None)
-    evaluator.add_event_handler(Events.STARTED, lambda e: e.state.metrics.update(loss=1.0))
-    cosched.attach(evaluator, plateau, with_lr, event=Events.COMPLETED)
-    for _ in range(4):
-        evaluator.run([0])
-    assert with_lr.param_groups[0]["lr"] == S / 8
-
-
-def test_an_error_inside_tells_where():
-    config = {
-        "_target_": "cosched.PhasesScheduler",
-        "phases": {"a": {"_target_": "cosched.Phase", "shape": "constant", "value": float("nan")}},
-    }
-    with pytest.raises(cosched.ConfigError, match=r"^scheduler\.warm\.phases\.a: value=nan is not finite"):
-        cosched.attach(Engine(lambda *_: None), {"warm": config}, optimizer())
-
-
-def test_a_misspelt_field_inside_is_named():
-    inner = {"_target_": "cosched.Phase", "shape": "constant", "valu": 1.0}
-    config = {"_target_": "cosched.PhasesScheduler", "phases": {"a": inner}}
-    with pytest.raises(cosched.ConfigError, match=r"^scheduler\.phases\.a: a phase of constant has no field 'valu'"):
-        cosched.attach(Engine(lambda *_: None), config, optimizer())
-
-
-def test_torchs_lambda_lr_takes_a_schedule(tmp_path):
-    schedule = then((linear(0, 1, 5), 5), (cosine(1, 0, 20), None))
-
-    def build():
-        with_lr = optimizer()
-        return with_lr, torch_lr.LambdaLR(with_lr, schedule)
-
-    with_lr, scheduler = build()
-    seen = []
-    for step in range(30):
-        if step == 12:
-            torch.save(scheduler.state_dict(), tmp_path / "state.pt")
-            with_lr, scheduler = build()
-            scheduler.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=False))
-            with_lr.param_groups[0]["lr"] = scheduler.get_last_lr()[0]
-        seen.append(with_lr.param_groups[0]["lr"])
-        with_lr.step()
-        scheduler.step()
-    np.testing.assert_allclose(seen, S * schedule.values(range(30)), rtol=1e-15)
