@@ -1,6 +1,7 @@
 """What several test modules use."""
 
 import csv
+import importlib.util
 import multiprocessing
 import os
 import runpy
@@ -78,6 +79,15 @@ def build_wheel(folder: Path) -> Path:
     """Our wheel, built into ``folder``."""
     Run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT).check()
     return next(folder.glob("*.whl"))
+
+
+def timm_schedulers():
+    """timm's schedulers without the rest of timm, whose import needs torchvision."""
+    sys.modules["timm"] = importlib.util.module_from_spec(importlib.util.find_spec("timm"))
+    try:
+        return importlib.import_module("timm.scheduler")
+    finally:
+        del sys.modules["timm"]
 
 
 def random_parameters(rng):

@@ -153,6 +153,8 @@ class Target:
                 self._put(group, current)
             if self.relative:
                 self.scales[i] = self._initial_value(group, i)
+                if self.number == "lr":  # timm's layer decay gives groups one rate, and each a factor for schedulers
+                    self.scales[i] *= group.get("lr_scale", 1.0)
                 taken.add(id(current))
             if isinstance(current, Tensor):
                 put: Callable[[float], object] = current.detach().fill_
