@@ -48,7 +48,7 @@ class BoundScheduler(Bound, ParamScheduler):
         save_history: whether to record each applied value in ``engine.state.param_history``.
         param_group_index: the one group to drive, from 0, or negative from the end; by default every group.
         param_group: or the groups whose key ``name`` fits this pattern: ``backbone.*``.
-        relative: whether the schedule multiplies what each group held at first, which keeps their ratios.
+        relative: whether the schedule multiplies what each group held at first; for ``lr`` its ``lr_scale``, too.
         event: what the schedule counts, ``ITERATION_STARTED`` or ``EPOCH_STARTED``.
         on_mismatch: what holds where a checkpoint has another schedule: ``config``, ``checkpoint``, or ``error``: stop.
 
