@@ -88,7 +88,7 @@ class Schedule:
     def __call__(self, step: int) -> float:
         """The value at event index ``step`` (the first event is 0), in time that does not depend on ``step``."""
         first, stop, values, seal = self._window  # read once: another thread may replace it
-        if first <= step < stop and type(step) is int and seal is self._seal:
+        if type(step) is int and first <= step < stop and seal is self._seal:
             return values[step - first]
         return self._look(step)
 
