@@ -74,9 +74,12 @@ def draw_sweep(
         for i, label, c in curves:
             color = colors[i]
             restarts = first_restarts(c.schedule, c.num_events, 51)
-            (handles[label],) = axes.plot(c.events, c.values, color=color, linewidth=0.8 if many else 1.6, alpha=0.9)
+            above = 3 if scores is None or np.isfinite(scores[i]) else 2  # what has no score hides nothing
+            (handles[label],) = axes.plot(
+                c.events, c.values, color=color, linewidth=0.8 if many else 1.6, alpha=0.9, zorder=above
+            )
             if len(restarts) <= 50 and not many:
-                axes.plot(restarts, c.schedule.values(restarts), "o", color=color, markersize=4)
+                axes.plot(restarts, c.schedule.values(restarts), "o", color=color, markersize=4, zorder=above)
         schedule = curves[0][2].schedule
         finite = [c.values[np.isfinite(c.values)] for _, _, c in curves]
         bounds = [bound for values in finite if values.size for bound in (values.min(), values.max())] or [0.0]

@@ -109,13 +109,11 @@ class Preview:
 
     def _print(self, keys: Sequence[str], same: dict[tuple[int, str], int]) -> None:
         screen = Screen("schedules, previewed")
-        numbers = ("job", "curve", "cycles", "min", "max", "last")
-        if screen.wide:
-            screen.columns(
-                "job", "overrides", "schedule", "curve", "cycles", "restarts", *numbers[3:], "findings", numbers=numbers
-            )
-        else:
-            screen.columns("job", "schedule", "curve", *numbers[3:], numbers=numbers)
+        values = ("min", "max", "last")
+        names: tuple[str, ...] = ("overrides", "schedule", "curve", "cycles", "restarts", *values, "findings")
+        if not screen.wide:  # the texts one below the other
+            names = ("schedule", "curve", *values)
+        screen.columns("job", *names, whole=["curve"], numbers=["job", "cycles", *values])
         for i, job in enumerate(self.jobs):
             name = label(job.overrides, keys, job.number)
             for c in job.curves:
@@ -123,13 +121,13 @@ class Preview:
                 if (i, c.path) in same:
                     notes.insert(0, f"same curve as job {self.jobs[same[i, c.path]].number}")
                 what, cycles = f"{c.path} ({c.schedule.param_name})", str(c.schedule.cycles(c.num_events))
-                values = [f"{value:.4g}" for value in (c.values.min(), c.values.max(), c.values[-1])]
+                ends = [f"{value:.4g}" for value in (c.values.min(), c.values.max(), c.values[-1])]
                 style = "yellow" if notes else None
                 if screen.wide:
                     line = sparkline(c, 24)
-                    screen.row(str(job.number), name, what, line, cycles, restarts(c), *values, notes, style=style)
+                    screen.row(str(job.number), name, what, line, cycles, restarts(c), *ends, notes, style=style)
                 else:
-                    screen.row(str(job.number), [name, what, *notes], sparkline(c, 12), *values, style=style)
+                    screen.row(str(job.number), [name, what, *notes], sparkline(c, 12), *ends, style=style)
             for path, error in job.errors.items():
                 error = f"error: {error}"
                 if screen.wide:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -26,12 +27,11 @@ class Screen:
         lines = box.HEAVY_HEAD if self.wide else box.SIMPLE
         self.table = Table(title=title, title_justify="left", header_style="bold", box=lines, pad_edge=self.wide)
 
-    def columns(self, *names: str, numbers: Sequence[str] = ()) -> None:
-        """Add columns; those of ``numbers`` are not broken into lines."""
+    def columns(self, *names: str, whole: Sequence[str] = (), numbers: Sequence[str] = ()) -> None:
+        """Add columns; those that are ``whole``, or of ``numbers``, are not broken into lines."""
         for name in names:
-            self.table.add_column(
-                name, justify="right" if name in numbers else "left", no_wrap=name in numbers, overflow="fold"
-            )
+            side: Literal["left", "right"] = "right" if name in numbers else "left"
+            self.table.add_column(name, justify=side, no_wrap=name in (*whole, *numbers), overflow="fold")
 
     @property
     def wide(self) -> bool:

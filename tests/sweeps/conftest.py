@@ -100,8 +100,9 @@ class Command:
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A folder with an app."""
+def folder(tmp_path, monkeypatch):
+    """A folder with an app, and a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "200")
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "config.yaml").write_text(CONFIG)
     return tmp_path
@@ -118,7 +119,6 @@ def sketched(monkeypatch):
 def app(folder, monkeypatch, capsys, hydra_restore_singletons):
     """Runs a sweep of the app, in this process."""
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments):
         quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none"]  # files that would stay open

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import math
 import os
 import sqlite3
 import sys
@@ -130,3 +131,26 @@ def test_a_search_is_previewed(tmp_path):
     assert OmegaConf.load(tmp_path / "out/optimization_results.yaml").best_value == 0.0
     assert not list(tmp_path.rglob("schedule.json")), "no job ran"
     assert not list(tmp_path.rglob("history.csv"))
+
+
+def search(folder, choice):
+    """A search of six trials with the app that is not ours, in batches of two."""
+    report = ["hydra/callbacks=schedule_report", "hydra.sweep.dir=out"]
+    optuna = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2"]
+    seeds = ["hydra.sweeper.sampler.seed=1", "seed=interval(0,1)"]
+    return Run(sys.executable, "app.py", "-m", *report, *optuna, *seeds, f"do=choice({choice})", cwd=folder)
+
+
+def test_optuna_goes_on_after_nan(folder):
+    search(folder, "score,not_a_number").check()
+    values = [float(row["value"]) for row in rows(folder)]
+    assert len(values) == 6
+    scores = [value for value in values if not math.isnan(value)]
+    assert 0 < len(scores) < 6
+    assert OmegaConf.load(folder / "out/optimization_results.yaml").best_value == min(scores)
+
+
+@pytest.mark.parametrize("choice", ["fail", "not_a_number", "exit"])
+def test_a_search_in_which_no_trial_has_a_value_leaves_its_table_and_a_status(folder, choice):
+    assert search(folder, choice).status == 1
+    assert len(rows(folder)) == 6
