@@ -68,7 +68,7 @@ class Located(NamedTuple):
 
     steps: Array  # the events; those after the end of the last cycle are that end
     position: Array  # of each event in its cycle
-    number: Array  # of each cycle, from 0
+    number: Array | float  # of each cycle, from 0; a float where all are in one
     size: Array | float  # annealing events of each cycle
     warmup: Array | float  # warm-up events of each cycle
     spread: Callable[[Any], Any]  # makes of a value for each cycle one for each event
@@ -204,15 +204,15 @@ class Cycles:
             low, high = (int(steps[0]), int(steps[-1])) if ascending else (int(steps.min()), int(steps.max()))
         a = self.at(low)
         b = a if low == high else self.at(high)
-        if self.held(high) < high:
-            steps = np.minimum(steps, self.held(high))
+        if self._over is not None and high > self._over:
+            steps = np.minimum(steps, self._over)
         position: Array
+        numbers: Array | float
         sizes: Array | float
         warmups: Array | float
         spread: Callable[[Any], Any] = _itself
         if a.number == b.number:  # as for most runs of events
-            # An array of one: NumPy's powers of scalars may differ in the last bit from those of arrays.
-            numbers, sizes, warmups = np.array([float(a.number)]), float(a.size), float(a.warmup)
+            numbers, sizes, warmups = float(a.number), float(a.size), float(a.warmup)
             position = steps - float(a.first)
         elif b.number - a.number < steps.size:
             numbers, starts, sizes, warmups = self.between(a, b)

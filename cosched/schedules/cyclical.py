@@ -116,11 +116,11 @@ class CyclicalSchedule(Schedule):
         start: Any = self.start_value
         end: Any = self.end_value
         if self.start_value_mult != 1:
-            start = start * np.power(self.start_value_mult, number)
+            start = start * _powers(self.start_value_mult, number)
         if self.end_value_mult != 1:
-            end = end * np.power(self.end_value_mult, number)
+            end = end * _powers(self.end_value_mult, number)
         if self.amplitude_mult != 1:
-            end = start + (end - start) * np.power(self.amplitude_mult, number)
+            end = start + (end - start) * _powers(self.amplitude_mult, number)
         start, end = spread(start), spread(end)
         if self.amplitude_decay != 1:
             decayed = np.power(self.amplitude_decay, steps)
@@ -235,6 +235,13 @@ class CyclicalSchedule(Schedule):
     def _remaining(self, x: Array) -> Array:
         """What part of the distance from start (1) to end value (0) remains at the fraction ``x`` of a cycle."""
         raise NotImplementedError
+
+
+def _powers(base: float, exponents: Array | float) -> Array:
+    import numpy as np
+
+    # NumPy's powers of scalars may differ in the last bit from those of arrays.
+    return np.power(base, np.array([exponents]) if isinstance(exponents, float) else exponents)
 
 
 def falling(shape: CyclicalSchedule, low: float, high: float) -> Interval:
