@@ -139,7 +139,7 @@ class Bound:
                 differing, f"this run ({run}) has other durations than the one ({self._run}) before"
             ):
                 schedule = self._schedule
-        check(schedule, run.num_events, self.target.domain, self.target.scales)
+        check(schedule, run.num_events, self.target.domain)
         self._use(schedule, run)
         self._loaded = False
         return shrinking(schedule, run.num_events)

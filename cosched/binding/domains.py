@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,40 @@ DOMAINS = {
 log = logging.getLogger(__name__)
 
 
-def check(schedule: Schedule, num_events: int | None, name: str | None, scales: Sequence[float]) -> None:
-    """Refuse a schedule of which a value, over the whole run, is not finite or not one that the parameter can take.
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """The values that a parameter can take: finite ones, within its bounds in every group.
+
+    Attributes:
+        name: the parameter, as in `DOMAINS`; of others only finite values are asked for.
+        scales: what the groups multiply a value by; None: this is not known, only that it is positive.
+        most: the greatest number that what holds the value can represent.
+    """
+
+    name: str | None = None
+    scales: Sequence[float] | None = (1.0,)
+    most: float = math.inf
+
+    def wrong(self, events: npt.ArrayLike | range, values: Values) -> str | None:
+        """What is wrong with the first of ``values`` that is not one of them, if there is one."""
+        low, high = DOMAINS.get(self.name or "", (-math.inf, math.inf))
+        # Of what is between the ends, nothing is wrong alone.
+        ends = (1.0,) if self.scales is None else (min(self.scales, default=1.0), max(self.scales, default=1.0))
+        with np.errstate(all="ignore"):
+            scaled = np.multiply.outer(values, ends)
+        wrong = ~np.isfinite(scaled) | (scaled < low) | ((scaled >= high) & (self.scales is not None))
+        wrong |= abs(scaled) > self.most
+        if not wrong.any():
+            return None
+        i, j = np.unravel_index(wrong.argmax(), wrong.shape)
+        bounds = [f"{word} {bound:g}" for word, bound in (("at least", low), ("below", high)) if math.isfinite(bound)]
+        most = [f"at most {self.most:g}, the greatest of its type"] * math.isfinite(self.most)
+        asked = " and ".join(["finite", *bounds, *most])
+        return f"{self.name or 'the value'} is {scaled[i, j]:g} at event {np.asarray(events)[i]}: it must be {asked}"
+
+
+def check(schedule: Schedule, num_events: int | None, domain: Domain) -> None:
+    """Refuse a schedule of which a value, over the whole run, is not one that the parameter can take.
 
     Where the bounds of a stretch of events are values that it can take, no event of it is looked at; else it is halved,
     down to stretches that are evaluated, so that the first wrong event is found. Where a schedule knows no bounds, the
@@ -48,7 +81,8 @@ def check(schedule: Schedule, num_events: int | None, name: str | None, scales: 
     scanned = 0
     while pending:
         events = pending.pop()
-        if not events or _keeps(name, schedule.bounds(events), scales):
+        bounds = schedule.bounds(events) if events else None
+        if not events or (bounds is not None and domain.wrong(range(2), np.array(bounds)) is None):
             continue
         if scanned >= SCANNED:
             pending.append(events)
@@ -58,22 +92,17 @@ def check(schedule: Schedule, num_events: int | None, name: str | None, scales: 
             pending += [range(middle, events.stop), range(events.start, middle)]
             continue
         scanned += len(events)
-        _evaluate(schedule, events, name, scales)
+        _evaluate(schedule, events, domain)
     if pending:
-        _sample(schedule, range(pending[-1].start, end), name, scales)
+        _sample(schedule, range(pending[-1].start, end), domain)
 
 
-def _keeps(name: str | None, bounds: tuple[float, float] | None, scales: Sequence[float]) -> bool:
-    """Whether what is between ``bounds`` can be taken."""
-    return bounds is not None and out_of_domain(name, np.zeros(2, dtype=np.int64), np.array(bounds), scales) is None
-
-
-def _evaluate(schedule: Schedule, events: range, name: str | None, scales: Sequence[float]) -> None:
-    if wrong := out_of_domain(name, np.array(events), schedule.values(events), scales):
+def _evaluate(schedule: Schedule, events: range, domain: Domain) -> None:
+    if wrong := domain.wrong(events, schedule.values(events)):
         raise ValueError(wrong)
 
 
-def _sample(schedule: Schedule, rest: range, name: str | None, scales: Sequence[float]) -> None:
+def _sample(schedule: Schedule, rest: range, domain: Domain) -> None:
     picked = rest[:: -(-len(rest) // SAMPLED)]
     log.info(
         "the bounds of %s are not known well enough: its first %d events were checked, and of the other %d each %dth",
@@ -82,27 +111,8 @@ def _sample(schedule: Schedule, rest: range, name: str | None, scales: Sequence[
         len(rest),
         picked.step,
     )
-    _evaluate(schedule, picked, name, scales)
-    _evaluate(schedule, rest[-1:], name, scales)
-
-
-def out_of_domain(
-    name: str | None, events: npt.NDArray[np.int64], values: Values, scales: Sequence[float] | None
-) -> str | None:
-    """What is wrong with the first wrong one of ``values``, if one is.
-
-    ``scales`` are what the groups multiply them by; None means that this is not known, only that it is positive.
-    """
-    low, high = DOMAINS.get(name or "", (-math.inf, math.inf))
-    ends = (1.0,) if scales is None else (min(scales), max(scales))  # of what is between, none is wrong alone
-    with np.errstate(all="ignore"):
-        scaled = np.multiply.outer(values, ends)
-    wrong = ~np.isfinite(scaled) | (scaled < low) | ((scaled >= high) & (scales is not None))
-    if not wrong.any():
-        return None
-    i, j = np.unravel_index(wrong.argmax(), wrong.shape)
-    bounds = [f" and {word} {bound:g}" for word, bound in (("at least", low), ("below", high)) if math.isfinite(bound)]
-    return f"{name or 'the value'} is {scaled[i, j]:g} at event {events[i]}: it must be finite{''.join(bounds)}"
+    _evaluate(schedule, picked, domain)
+    _evaluate(schedule, rest[-1:], domain)
 
 
 def shrinking(schedule: Schedule, num_events: int | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from fnmatch import fnmatchcase
@@ -10,8 +11,10 @@ from numbers import Real
 from operator import is_not
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from cosched.binding.domains import Domain
 from cosched.schedules.spelling import did_you_mean
 
 Group = dict[str, Any]
@@ -43,7 +46,7 @@ class Target:
         self._key, _, element = name.removesuffix("]").partition("[")
         self._element = int(element) if element else None
         self._initial: dict[int, float] = {}
-        self.domain = name if others is None else None  # whose bounds the values must keep
+        self._bounded = others is None
         self.write = self._writer()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -57,6 +60,13 @@ class Target:
     def values(self, value: float) -> list[float]:
         """What `write` makes of ``value`` in each driven group."""
         return [value * scale for scale in self.scales]
+
+    @property
+    def domain(self) -> Domain:
+        """The values that may be written."""
+        tensors = [current for current in map(self._get, self.groups) if isinstance(current, Tensor)]
+        most = min((torch.finfo(tensor.dtype).max for tensor in tensors), default=math.inf)
+        return Domain(name=self.number if self._bounded else None, scales=self.scales, most=most)
 
     def numbers(self) -> dict[tuple[int, str], str]:
         """What identifies each number that is written, with its name."""

@@ -13,7 +13,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cosched.binding.domains import out_of_domain, shrinking
+from cosched.binding.domains import Domain, shrinking
 from cosched.config.schemas import OWN, Binding, schema_of, typed
 from cosched.schedules.cyclical import CyclicalSchedule
 from cosched.schedules.durations import MAX_EVENTS, Event
@@ -154,7 +154,8 @@ def evaluate(config: DictConfig, epochs: int, epoch_length: int) -> tuple[list[C
 def findings(schedule: Binding, num_events: int, events: Events, values: Values) -> list[str]:
     """What is odd about a schedule over a run: cycles that vanish, an end never reached, values out of bounds."""
     found = shrinking(schedule, num_events)
-    if wrong := out_of_domain(schedule.param_name, events, values, None if schedule.relative else (1.0,)):
+    domain = Domain(name=schedule.param_name, scales=None if schedule.relative else (1.0,))
+    if wrong := domain.wrong(events, values):
         found.append(wrong)
     finite = values[np.isfinite(values)]
     if not finite.size or not isinstance(schedule, CyclicalSchedule):

@@ -42,7 +42,7 @@ def test_the_first_wrong_event_is_that_of_a_scan(shape):
         expected = first_wrong(schedule, num_events, name, scales)
         message = ""
         try:
-            domains.check(schedule, num_events, name, scales)
+            domains.check(schedule, num_events, domains.Domain(name=name, scales=scales))
         except ValueError as refused:
             message = str(refused)
         event = re.search(r"at event (\d+)", message)
@@ -67,24 +67,24 @@ def test_no_event_of_a_right_schedule_is_looked_at(schedule, num_events, monkeyp
         raise AssertionError("evaluated")
 
     monkeypatch.setattr(Schedule, "values", evaluate)
-    domains.check(schedule, num_events, "lr", [1.0, 10.0])
+    domains.check(schedule, num_events, domains.Domain(name="lr", scales=[1.0, 10.0]))
 
 
 def test_a_wrong_event_far_away_is_named():
     down = CosineAnnealing(start_value=0.5, end_value=-0.5, cycle_size=2 * 10**11 + 2, endpoint=True)
     with pytest.raises(ValueError, match=r"lr is -[^ ]+ at event 1000000[0-9]{5}: it must be finite and at least 0"):
-        domains.check(down, 10**12, "lr", [1.0])
+        domains.check(down, 10**12, domains.Domain(name="lr", scales=[1.0]))
     up = CosineAnnealing(start_value=0.5, end_value=0.1, cycle_size=10**6, start_value_mult=1.01)
     with pytest.raises(ValueError, match=r"momentum is 1.00338 at event 70000000: .* below 1"):
-        domains.check(up, 10**12, "momentum", [1.0])  # 0.5 * 1.01**70 is the first above 1
+        domains.check(up, 10**12, domains.Domain(name="momentum", scales=[1.0]))  # 0.5 * 1.01**70 is the first above 1
 
 
 def test_an_overflow_is_found():
     growing = CosineAnnealing(start_value=0.5, end_value=0.1, cycle_size=1000, start_value_mult=2)
     first = 1024 * 1000  # 2**1024 is beyond float64
-    domains.check(growing, first, "lr", [1.0])
+    domains.check(growing, first, domains.Domain(name="lr", scales=[1.0]))
     with pytest.raises(ValueError, match=f"lr is inf at event {first}: it must be finite"):
-        domains.check(growing, first + 1, "lr", [1.0])
+        domains.check(growing, first + 1, domains.Domain(name="lr", scales=[1.0]))
 
 
 @dataclass(kw_only=True)
@@ -101,9 +101,9 @@ def test_where_no_bounds_are_known_the_scan_is_limited(monkeypatch, caplog):
     caplog.set_level(logging.INFO, "cosched")
     monkeypatch.setattr(domains, "SCANNED", 1000)
     monkeypatch.setattr(domains, "SAMPLED", 100)
-    domains.check(Stairs(wrong=[]), 1000, "lr", [1.0])
+    domains.check(Stairs(wrong=[]), 1000, domains.Domain(name="lr", scales=[1.0]))
     assert not caplog.records, "all of it is scanned"
-    domains.check(Stairs(wrong=[5000]), 10**12, "lr", [1.0])
+    domains.check(Stairs(wrong=[5000]), 10**12, domains.Domain(name="lr", scales=[1.0]))
     [record] = caplog.records
     assert re.fullmatch(
         r"the bounds of Stairs are not known well enough: its first 100\d events were checked, and of the other 9+\d* "
@@ -112,14 +112,14 @@ def test_where_no_bounds_are_known_the_scan_is_limited(monkeypatch, caplog):
     )
     for wrong in (0, 999, 10**12 - 1):
         with pytest.raises(ValueError, match=f"lr is -1 at event {wrong}: "):
-            domains.check(Stairs(wrong=[wrong]), 10**12, "lr", [1.0])
+            domains.check(Stairs(wrong=[wrong]), 10**12, domains.Domain(name="lr", scales=[1.0]))
 
 
 def test_the_least_and_the_greatest_scale_are_what_counts():
     with pytest.raises(ValueError, match=r"momentum is 1.2 at event 0: "):
-        domains.check(cosched.Constant(value=0.6), 10, "momentum", [0.5, 2.0, 1.0])
+        domains.check(cosched.Constant(value=0.6), 10, domains.Domain(name="momentum", scales=[0.5, 2.0, 1.0]))
     with pytest.raises(ValueError, match=r"momentum is -0.6 at event 0: "):
-        domains.check(cosched.Constant(value=0.6), 10, "momentum", [0.5, -1.0, 1.0])
+        domains.check(cosched.Constant(value=0.6), 10, domains.Domain(name="momentum", scales=[0.5, -1.0, 1.0]))
 
 
 @pytest.mark.filterwarnings("ignore:cycle_mult")
