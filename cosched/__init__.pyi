@@ -4,10 +4,10 @@ from cosched.config.build import build as build
 from cosched.config.schemas import ConfigError as ConfigError
 from cosched.config.schemas import Mismatch as Mismatch
 from cosched.config.schemas import misspelt as misspelt
+from cosched.loops.declared import leaves as leaves
 from cosched.loops.ignite.attaching import EngineState as EngineState
 from cosched.loops.ignite.attaching import attach as attach
 from cosched.loops.ignite.attaching import detach as detach
-from cosched.loops.declared import leaves as leaves
 from cosched.loops.ignite.follower import CycleEvents as CycleEvents
 from cosched.loops.ignite.scheduler import BoundScheduler as BoundScheduler
 from cosched.loops.ignite.shapes import ConstantScheduler as ConstantScheduler
@@ -21,13 +21,14 @@ from cosched.loops.ignite.shapes import PolynomialAnnealingScheduler as Polynomi
 from cosched.loops.ignite.shapes import RegisteredScheduler as RegisteredScheduler
 from cosched.loops.ignite.shapes import ScaledScheduler as ScaledScheduler
 from cosched.loops.ignite.shapes import SqrtAnnealingScheduler as SqrtAnnealingScheduler
+from cosched.loops.lightning import ScheduleCallback as ScheduleCallback
 from cosched.loops.torch import TorchScheduler as TorchScheduler
 from cosched.schedules.annealing import CosineAnnealing as CosineAnnealing
-from cosched.schedules.cyclical import CyclicalSchedule as CyclicalSchedule
 from cosched.schedules.annealing import ExponentialAnnealing as ExponentialAnnealing
 from cosched.schedules.annealing import LinearCyclical as LinearCyclical
 from cosched.schedules.annealing import PolynomialAnnealing as PolynomialAnnealing
 from cosched.schedules.annealing import SqrtAnnealing as SqrtAnnealing
+from cosched.schedules.cyclical import CyclicalSchedule as CyclicalSchedule
 from cosched.schedules.durations import Duration as Duration
 from cosched.schedules.durations import Event as Event
 from cosched.schedules.durations import Run as Run
