@@ -75,45 +75,58 @@ def test_a_killed_run_is_continued_bit_by_bit(tmp_path, event, points):
         assert result(folder) == expected
 
 
-def killed_before(operation, folder, *overrides):
-    """Train, and be killed before the given change of a file in ``folder`` that Python is about to make."""
-    left = [operation]
+def steps(act, folder, *overrides):
+    """Train, and call ``act`` with the name of each function that is entered or left while the run begins to write."""
+    inside = False
 
-    def count(event, arguments):
-        changes = event in ("os.rename", "os.remove", "os.mkdir") or (event == "open" and arguments[2] & os.O_ACCMODE)
-        if changes and str(arguments[0]).startswith(str(folder)):
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
+    def profile(frame, event, function):
+        nonlocal inside
+        if frame.f_code.co_name == "begin_to_write" and event in ("call", "return"):
+            inside = event == "call"
+        if inside:
+            act(event, function.__name__ if event.startswith("c_") else frame.f_code.co_name)
 
-    sys.addaudithook(count)
-    train_tiny(folder, *overrides)
+    sys.setprofile(profile)
+    try:
+        train_tiny(folder, *overrides)
+    finally:
+        sys.setprofile(None)
+
+
+def killed_in(step, folder, *overrides):
+    """Train, and be killed in that step; or, with a negative one, just after a file has been opened so many times."""
+    seen = opened = 0
+
+    def count(event, name):
+        nonlocal seen, opened
+        seen += 1
+        opened += (event, name) == ("c_return", "open")
+        if step in (seen, -opened):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    steps(count, folder, *overrides)
 
 
 @pytest.mark.parametrize(
-    ("operations", "rewind"),
-    [
-        ((6, 8), False),
-        pytest.param(range(1, 100), False, marks=pytest.mark.slow),
-        pytest.param(range(1, 100), True, marks=pytest.mark.slow),
-    ],
+    ("kills", "rewind"),
+    [(0, False), pytest.param(20, False, marks=pytest.mark.slow), pytest.param(20, True, marks=pytest.mark.slow)],
 )
-def test_a_run_that_is_killed_while_it_resumes_loses_nothing(once, tmp_path, operations, rewind):
-    train_tiny(tmp_path / "whole", THREE)
-    expected = result(tmp_path / "whole")
-    kills = 0
-    for operation in operations:
-        folder = shutil.copytree(once, tmp_path / f"killed_{operation}")
-        source = folder / "checkpoint_15.pt" if rewind else folder
-        process = start(operation, folder, f"resume_from={source}", THREE, target=killed_before)
+def test_a_run_that_is_killed_while_it_resumes_loses_nothing(once, tmp_path, kills, rewind):
+    def resuming(folder):
+        return folder, f"resume_from={folder / 'checkpoint_15.pt' if rewind else folder}", "trainer.max_epochs=3"
+
+    done = []
+    whole = shutil.copytree(once, tmp_path / "whole")
+    steps(lambda *step: done.append(step), *resuming(whole))
+    expected = result(whole)
+    opened = done.count(("c_return", "open"))
+    assert opened >= 3, "the id of the run, the earlier rows, those to come"
+    for step in (*range(-opened, 0), *range(1, len(done), len(done) // kills if kills else len(done))):
+        folder = shutil.copytree(once, tmp_path / f"killed_{step}")
+        process = start(step, *resuming(folder), target=killed_in)
         process.join()
-        if process.exitcode == 0:  # there are no more changes of files
-            break
         assert process.exitcode == -signal.SIGKILL
-        kills += 1
         last = max(int(file.stem.rpartition("_")[2]) for file in folder.glob("*_*.pt"))
         assert len(history(folder)) >= last >= (15 if rewind else 30)
-        train_tiny(folder, THREE, f"resume_from={folder}")
+        train_tiny(folder, "trainer.max_epochs=3", f"resume_from={folder}")
         assert result(folder) == expected
-    print(f"killed {kills} times")
-    assert kills == len(operations) or kills >= 12
