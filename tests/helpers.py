@@ -81,6 +81,30 @@ def build_wheel(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
+SEVERAL = """
+lr:
+  _target_: cosched.PhasesScheduler
+  param_name: lr
+  phases:
+    warmup: {_target_: cosched.Phase, shape: polynomial_annealing, start_value: 0, end_value: 0.1, duration: 1ep}
+    decay: {_target_: cosched.Phase, shape: cosine_annealing, start_value: 0.1, end_value: 0, cycle_size: 50%}
+beta: {_target_: cosched.LinearCyclicalScheduler, param_name: "betas[0]", start_value: 0.9, end_value: 0.8,
+       cycle_size: 2, event: EPOCH_STARTED}
+decay: {_target_: cosched.ConstantScheduler, param_name: weight_decay, value: 0.5, param_group: "back*"}
+"""  # three schedulers for an optimizer with betas, in groups of which some have a name
+
+
+def several(updates: range, epoch_length: int, max_epochs: int) -> list[list[float]]:
+    """What the schedulers above give at some updates of a run: the rate, the beta and the decay."""
+    from cosched import CosineAnnealing, LinearCyclical, Phases, PolynomialAnnealing, lasting
+
+    warmup = PolynomialAnnealing(start_value=0, end_value=0.1, cycle_size=epoch_length)
+    cosine = CosineAnnealing(start_value=0.1, end_value=0, cycle_size=epoch_length * max_epochs // 2, num_cycles=1)
+    lr = Phases(phases={"warmup": lasting(warmup, epoch_length), "decay": cosine})
+    beta = LinearCyclical(start_value=0.9, end_value=0.8, cycle_size=2)
+    return [[lr(i), beta(i // epoch_length), 0.5] for i in updates]
+
+
 def timm_schedulers():
     """timm's schedulers without the rest of timm, whose import needs torchvision."""
     sys.modules["timm"] = importlib.util.module_from_spec(importlib.util.find_spec("timm"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from torch.optim import Optimizer
@@ -23,6 +24,13 @@ class TorchScheduler(LRScheduler):
     It is a ``torch.optim.lr_scheduler.LRScheduler``, for loops that know those. As torch's, it applies the first value
     when it is made, and ``step()`` applies the next. Schedules that are to save their history do so in
     ``param_history``, by name: a value per driven group for each step.
+
+    Call ``step()`` once for each update, not for each batch or process; where it comes more often, the fourth update
+    warns. With Accelerate, give ``Accelerator(step_scheduler_with_optimizer=False)``, and call ``step()`` where
+    ``accelerator.sync_gradients`` is true. One process, or ``split_batches=True``, is right without that.
+
+    In a config for ``hydra.utils.instantiate``, ``_partial_: true`` needs ``_recursive_: false`` beside it, so that the
+    schedulers in ``scheduler`` are built here, where the optimizer is known.
 
     Args:
         optimizer: a torch optimizer.
@@ -69,8 +77,11 @@ class TorchScheduler(LRScheduler):
         self._begin(anew=True)
         self.param_history: dict[str, list[list[float]]] = {}
         self._applied = [self._applying(name, part) for name, part in self.parts.items()]
-        self._updates = 0  # of the optimizer before the first step(), which is to come after one
-        self._counting = optimizer.register_step_post_hook(self._count)
+        self._seen: list[int] = []  # how many steps there had been, at each of the optimizer's first updates
+        try:
+            self._watching = optimizer.register_step_post_hook(self._watch)
+        except AttributeError:  # what wraps an optimizer, as Accelerate's does, may never have been made as one
+            self._seen.append(0)
         super().__init__(optimizer)
 
     def _run(self, part: Bound) -> Run:
@@ -115,9 +126,18 @@ class TorchScheduler(LRScheduler):
         length = self.epoch_length
         return lambda step: apply(step // length)
 
-    def _count(self, *_: Any) -> None:
-        self._updates += 1
-        self._counting.remove()
+    def _watch(self, *_: Any) -> None:
+        """Look at the first updates; a few without any ``step()``, or with one that a GradScaler skipped, are usual."""
+        self._seen.append(self.last_epoch)
+        if len(self._seen) < 4:
+            return
+        self._watching.remove()
+        if (steps := min(b - a for a, b in pairwise(self._seen))) > 1:
+            warnings.warn(
+                f"step() of the scheduler is called {steps} times for each update of the optimizer, and the schedule "
+                "is that much faster: call it once. Accelerate does so with step_scheduler_with_optimizer=False",
+                stacklevel=4,
+            )
 
     def step(self, epoch: int | None = None) -> None:
         """Apply the next values.
@@ -125,7 +145,7 @@ class TorchScheduler(LRScheduler):
         Args:
             epoch: the number of steps to go to instead, from 0, as torch's ``SequentialLR`` asks for.
         """
-        if self._step_count == 1 and not self._updates:
+        if self._step_count == 1 and not self._seen:
             warnings.warn(
                 "step() of the scheduler was called before that of the optimizer, which will not see the first values: "
                 "call it after each update",
