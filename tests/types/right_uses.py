@@ -73,6 +73,12 @@ def stepped(optimizer: torch.optim.Optimizer, cfg: DictConfig) -> Iterator[torch
     yield cosched.TorchScheduler(optimizer, {"lr": CosineAnnealingScheduler(optimizer, "lr", 1, 0.1, 10)}, max_iters=9)
 
 
+def called_back(cfg: DictConfig) -> Iterator[object]:
+    """In Lightning's loop."""
+    yield cosched.ScheduleCallback(cosched.Constant(value=0.1))
+    yield cosched.ScheduleCallback({"lr": cfg}, optimizer=1, allow=["mine."])
+
+
 def attached(optimizer: torch.optim.Optimizer, engine: Engine, cfg: DictConfig) -> None:
     """Registration and what comes after it."""
     scheduler = CosineAnnealingScheduler(optimizer, "lr", 1, 0.1, 10)

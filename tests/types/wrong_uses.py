@@ -56,7 +56,6 @@ def bound(optimizer: torch.optim.Optimizer, schedule: Constant) -> Iterator[obje
     yield CosineAnnealingScheduler("lr", optimizer, 1, 0, 10)  # E: [arg-type]
     yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 2.5)  # E: [arg-type]
     yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 10, 2, 1, 1, "history")  # E: [arg-type]
-    yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 10, 2, 1, 1, False, None, "group")  # E: [call-arg]
     yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 10, warmup_duration=None)  # E: [arg-type]
     yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 10, warmup=3)  # E: [call-arg]
     yield CosineAnnealingScheduler(optimizer, "lr", 1, 0, 10, relativ=True)  # E: [call-arg]
@@ -79,6 +78,7 @@ def bound(optimizer: torch.optim.Optimizer, schedule: Constant) -> Iterator[obje
     yield cosched.RegisteredScheduler(optimizer, shape=Constant, value=1)  # E: [arg-type]
     yield cosched.RegisteredScheduler(optimizer, "constant", relative="yes", value=1)  # E: [arg-type]
     yield BoundScheduler(optimizer, 0.1)  # E: [arg-type]
+    yield BoundScheduler(optimizer, schedule, "lr", False, None, "group")  # E: [call-arg]
     yield BoundScheduler(optimizer, schedule, name="lr")  # E: [call-arg]
     yield BoundScheduler(optimizer, schedule, "lr", False, "group")  # E: [arg-type]
     yield BoundScheduler(optimizer.param_groups, schedule)  # E: [arg-type]
@@ -86,12 +86,15 @@ def bound(optimizer: torch.optim.Optimizer, schedule: Constant) -> Iterator[obje
     yield cosched.TorchScheduler(schedule, optimizer)  # E: [arg-type]
     yield cosched.TorchScheduler(optimizer, schedule, epochs=3)  # E: [call-arg]
     yield cosched.TorchScheduler(optimizer, schedule, max_epochs="3")  # E: [arg-type]
+    yield cosched.ScheduleCallback(schedule, optimizer=optimizer)  # E: [arg-type]
+    yield cosched.ScheduleCallback(schedule, optimiser=0)  # E: [call-arg]
     yield CosineAnnealingScheduler.simulate_values("10", start_value=1, end_value=0, cycle_size=4)  # E: [arg-type]
 
 
 def attached(engine: Engine, scheduler: BoundScheduler) -> None:
     """Registration."""
     cosched.attach(scheduler, engine)  # E: [arg-type]
+    cosched.attach(engine, scheduler, "lr")  # E: [arg-type]
     cosched.attach(engine, scheduler, events=Events.EPOCH_STARTED)  # E: [call-arg]
     cosched.attach(engine, scheduler, event=1)  # E: [arg-type]
     cosched.attach(engine, scheduler, allow=None)  # E: [arg-type]

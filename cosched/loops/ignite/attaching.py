@@ -13,7 +13,7 @@ from cosched.config.build import Allowed
 from cosched.loops import declared
 from cosched.loops.declared import leaves
 from cosched.loops.ignite.follower import Attachment, IgniteEvent, attachments, known_event
-from cosched.loops.ignite.scheduler import BoundScheduler
+from cosched.loops.ignite.scheduler import BoundScheduler, HasGroups
 from cosched.schedules.durations import Event
 from cosched.schedules.schedule import Schedule
 
@@ -48,7 +48,7 @@ class EngineState:
 def attach(
     engine: Engine,
     scheduler: Any,
-    optimizer: Any = None,
+    optimizer: HasGroups | None = None,
     *,
     event: str | Event | IgniteEvent | None = None,
     allow: Sequence[str] = (),
