@@ -37,8 +37,11 @@ class ScheduleReport(Callback):
     Hydra tells a callback neither what the jobs in other processes do nor that a sweep ended early. So, for the time
     of a sweep, `ReportLauncher` stands around the launcher, and hears what each job returned; curves come from the
     files in the jobs' folders. In a sweep a failed job is reported and the others go on; the exit status of the whole
-    is then 1, whatever becomes of table and pictures. The one thing that nobody hears of is a job that ends the
-    process of the sweep itself, by ``os._exit`` or a signal: under Hydra's own launcher that is the job's process too.
+    is then 1, whatever becomes of table and pictures, and however the sweep ends.
+
+    The exception: under Hydra's own launcher, and joblib's with ``n_jobs=1``, jobs run in the process of the sweep. A
+    job that calls ``os._exit(0)`` ends it then and there, with status 0 and without a table; nothing can be done about
+    that in the process. In processes of their own, such jobs are rows like others.
     """
 
     def __init__(self, epochs: int, epoch_length: int, maximize: bool) -> None:
@@ -61,17 +64,16 @@ class ScheduleReport(Callback):
         if target == PreviewConfig._target_:
             return
         self.folder = Path(str(config.hydra.sweep.dir)).absolute()
-        # Their own times, not the time now: nodes of a cluster have other clocks.
-        self.earlier = {file: file.stat().st_mtime_ns for file in self.folder.rglob(JOB_FILE)}
         self.nan_stops = "optuna" in str(config.hydra.sweeper._target_)
         self.launcher = target
-        with flag_override(config, "readonly", False):
-            config.hydra.launcher._target_ = LAUNCHER
+        _set_launcher(config, LAUNCHER)
+        with attempt("looking for an earlier sweep"):
+            # Their own times, not the time now: nodes of a cluster have other clocks.
+            self.earlier = {file: file.stat().st_mtime_ns for file in self.folder.rglob(JOB_FILE) if file.exists()}
 
     def begin(self, launcher: Launcher, config: DictConfig, callbacks: list[Callback]) -> None:
         """What ``launcher`` says when the sweep begins; the ``callbacks`` are all of the sweep's, in order."""
-        with flag_override(config, "readonly", False):
-            config.hydra.launcher._target_ = self.launcher
+        _set_launcher(config, self.launcher)
         callbacks.sort(key=lambda one: one is not self)  # it may end the process, so it is to be the last to end
         self.unsaid = weakref.finalize(launcher, self._last_words, os.getpid())
 
@@ -192,6 +194,11 @@ class ScheduleReport(Callback):
     def _order(self, result: Result) -> tuple[bool, bool, bool, float]:
         score = _score(result)
         return result.error is not None, result.value is None, math.isnan(score), -score if self.maximize else score
+
+
+def _set_launcher(config: DictConfig, target: str) -> None:
+    with flag_override(config.hydra.launcher, "readonly", False):
+        config.hydra.launcher._target_ = target
 
 
 def _score(result: Result) -> float:

@@ -63,7 +63,7 @@ def number(value: Any) -> float | None:
 
 def save(folder: Path, state: Mapping[str, Any]) -> str:
     """Write a job's file; returns its text."""
-    text = json.dumps(state, indent=2) + "\n"
+    text = json.dumps(state, indent=2, default=str) + "\n"
     (folder / JOB_FILE).write_text(text, encoding="utf-8")
     return text
 

@@ -43,7 +43,7 @@ def message(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply: write fewer levels"
     try:
-        return (str(error).splitlines() or [""])[0]
+        return plain((str(error).splitlines() or [""])[0])
     except Exception:  # an exception of the user's may fail to describe itself
         return ""
 

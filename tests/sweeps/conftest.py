@@ -3,6 +3,7 @@
 import gc
 import runpy
 import sys
+import warnings
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -84,6 +85,8 @@ class Command:
 
     def __init__(self, capsys):
         self.status = 0
+        for text in ("The version_base parameter is deprecated", "hydra.utils.instantiate.. resolved"):  # Hydra 1.4
+            warnings.filterwarnings("ignore", text)
         try:
             runpy.run_path("app.py", run_name="__main__")
         except SystemExit as stop:

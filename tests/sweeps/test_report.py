@@ -290,6 +290,8 @@ def test_the_report_leaves_an_earlier_sweep_in_the_folder_out(app, folder):
     app(REPORT, "do=score", "seed=0,1,2").check()
     old = folder / "out/2/schedule.json"
     os.utime(old, (0, 0))
+    (folder / "out/3").mkdir()
+    (folder / "out/3/schedule.json").symlink_to("nowhere")
     app(REPORT, "do=score", "seed=0,1").check()
     assert [row["job"] for row in rows(folder)] == ["0", "1"]
     assert all(math.isfinite(float(row["value"])) for row in rows(folder))
