@@ -17,6 +17,15 @@ pytestmark = pytest.mark.loops
 LENGTHS = {"epoch_length": 4, "max_epochs": 6}
 UPDATES = 24
 BY_HAND = {"step_scheduler_with_optimizer": False}
+ON_TWO = {
+    "by hand": BY_HAND,
+    "by hand, accumulated": {"accumulate": 2, **BY_HAND},
+    "split": {"split": True},
+    "split, accumulated": {"accumulate": 2, "split": True},
+    "as it comes": {},
+    "as it comes, accumulated": {"accumulate": 2},
+    "leave": BY_HAND,
+}
 
 
 def train(folder, rank, processes, accumulate=1, split=False, leave_at=None, cycle_mult=1.0, late=False, **options):
@@ -27,7 +36,7 @@ def train(folder, rank, processes, accumulate=1, split=False, leave_at=None, cyc
     from accelerate import Accelerator, DataLoaderConfiguration
     from accelerate.state import AcceleratorState, GradientState, PartialState
 
-    for state in AcceleratorState, GradientState, PartialState:
+    for state in AcceleratorState, GradientState, *([PartialState] if processes == 1 else []):
         state._reset_state()
     accelerator = Accelerator(
         cpu=True,
@@ -74,24 +83,33 @@ def train(folder, rank, processes, accumulate=1, split=False, leave_at=None, cyc
     (folder / f"{rank}.json").write_text(json.dumps([seen, told]))
 
 
-def process(rank, folder, processes, port, options):
-    """What each of several processes does."""
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
-    train(folder, rank, processes, **options)
+def process(rank, folder, port):
+    """What each of two processes does: all of the trainings below, each in a folder of its own."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    for name, options in ON_TWO.items():
+        (folder / name).mkdir(exist_ok=True)
+        if name == "leave":
+            train(folder / name, rank, 2, leave_at=7, **options)
+            (folder / name / f"{rank}.json").rename(folder / name / f"{rank} left.json")
+        train(folder / name, rank, 2, **options)
     torch.distributed.destroy_process_group()
 
 
-def trained(folder, processes, **options):
-    """What the updates of each process saw, and what each warned of."""
-    if processes == 1:
-        train(folder, 0, 1, **options)
-    else:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        torch.multiprocessing.spawn(process, (folder, processes, port, options), nprocs=processes)
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
+@pytest.fixture(scope="module")
+def on_two(tmp_path_factory):
+    """The folder that the trainings of two processes have filled."""
+    folder = tmp_path_factory.mktemp("two")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(process, (folder, port), nprocs=2)
+    return folder
+
+
+def read(*files):
+    """What the updates in each of some trainings saw, and what was warned of."""
+    return [json.loads(file.read_text()) for file in files]
 
 
 def pure(first=0, stop=UPDATES, steps=1):
@@ -100,25 +118,21 @@ def pure(first=0, stop=UPDATES, steps=1):
 
 
 @pytest.mark.parametrize(
-    ("processes", "options"),
-    [
-        (1, {}),
-        (1, {"accumulate": 2}),
-        (1, {"accumulate": 2, **BY_HAND}),
-        (1, {"accumulate": 2, "late": True, **BY_HAND}),
-        (2, BY_HAND),
-        (2, {"accumulate": 2, **BY_HAND}),
-        (2, {"split": True}),
-        (2, {"accumulate": 2, "split": True}),
-    ],
+    "options", [{}, {"accumulate": 2}, {"accumulate": 2, **BY_HAND}, {"accumulate": 2, "late": True, **BY_HAND}]
 )
-def test_an_update_is_a_step(tmp_path, processes, options):
-    assert trained(tmp_path, processes, **options) == [[pure(), []]] * processes
+def test_an_update_is_a_step(tmp_path, options):
+    train(tmp_path, 0, 1, **options)
+    assert read(tmp_path / "0.json") == [[pure(), []]]
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_step_for_each_process_is_warned_of(tmp_path, accumulate):
-    for seen, told in trained(tmp_path, 2, accumulate=accumulate):
+@pytest.mark.parametrize("name", ["by hand", "by hand, accumulated", "split", "split, accumulated"])
+def test_an_update_of_two_processes_is_a_step(on_two, name):
+    assert read(on_two / name / "0.json", on_two / name / "1.json") == [[pure(), []]] * 2
+
+
+@pytest.mark.parametrize("name", ["as it comes", "as it comes, accumulated"])
+def test_a_step_for_each_process_is_warned_of(on_two, name):
+    for seen, told in read(on_two / name / "0.json", on_two / name / "1.json"):
         assert seen == pure(steps=2), "the schedule goes at double speed"
         assert told == [
             "step() of the scheduler is called 2 times for each update of the optimizer, and the schedule is that much "
@@ -126,13 +140,19 @@ def test_a_step_for_each_process_is_warned_of(tmp_path, accumulate):
         ]
 
 
-@pytest.mark.parametrize(("processes", "options"), [(1, {"accumulate": 2}), (2, BY_HAND)])
-def test_what_is_saved_goes_on(tmp_path, processes, options):
-    assert trained(tmp_path, processes, leave_at=7, **options) == [[pure(stop=7), []]] * processes
-    assert trained(tmp_path, processes, **options) == [[pure(first=7), []]] * processes
+def test_what_is_saved_goes_on(tmp_path):
+    train(tmp_path, 0, 1, accumulate=2, leave_at=7)
+    assert read(tmp_path / "0.json") == [[pure(stop=7), []]]
+    train(tmp_path, 0, 1, accumulate=2)
+    assert read(tmp_path / "0.json") == [[pure(first=7), []]]
+
+
+def test_what_two_processes_save_goes_on(on_two):
+    assert read(*(on_two / "leave" / f"{rank} left.json" for rank in range(2))) == [[pure(stop=7), []]] * 2
+    assert read(*(on_two / "leave" / f"{rank}.json" for rank in range(2))) == [[pure(first=7), []]] * 2
 
 
 def test_another_schedule_is_refused(tmp_path):
-    trained(tmp_path, 1, leave_at=7)
+    train(tmp_path, 0, 1, leave_at=7)
     with pytest.raises(ConfigError, match=r"lr: .* phases.decay.cycle_mult is 1.0 there and 2.0 here"):
-        trained(tmp_path, 1, cycle_mult=2.0)
+        train(tmp_path, 0, 1, cycle_mult=2.0)
