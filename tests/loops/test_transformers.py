@@ -1,4 +1,4 @@
-"""Under transformers' Trainer: each update sees the schedule's values, checkpoints go on, other schedules are refused."""
+"""Under transformers' Trainer: each update sees the schedule's values, checkpoints go on, and others are refused."""
 
 import pytest
 import torch
