@@ -88,7 +88,7 @@ OWN = {  # by name, the bound schedulers that have a class of their own
 }
 
 
-def _make(name: str, shape: type[Any]) -> type[Binding]:
+def _make(name: str, shape: Any) -> type[Binding]:
     target = f"cosched.{shape.__name__}Scheduler"
     own: list[tuple[str, Any, Any]] = [("_target_", str, field(default=target))]
     if target not in OWN or OWN[target] != name:
@@ -161,7 +161,7 @@ def misspelt(overrides: Iterable[str]) -> list[str]:
     Hydra's own refusal of such an override advises ``+``, which would add the misspelt key.
     """
     shapes = [scheduler(registry.shape(name)) for name in registry.names()]
-    known = sorted({"duration", *(f.name for shape in shapes for f in fields(shape))} - {"_target_"})
+    known = sorted({"duration", *(f.name for shape in shapes for f in fields(shape) if not f.name.startswith("_"))})
     keys = [override.partition("=")[0].lstrip("+~").split(".") for override in overrides]
     return [
         f"{'.'.join(key)} is not a field of a scheduler: {did_you_mean(key[-1], known)}"

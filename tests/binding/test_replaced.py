@@ -102,7 +102,7 @@ def test_groups_that_are_given_away_as_copies_are_refused():
 
 def test_the_optimizer_of_a_scheduler_cannot_be_exchanged(sgd):
     scheduler = bound(sgd)
-    with pytest.raises(AttributeError, match="optimizer cannot be exchanged: .* make another scheduler"):
+    with pytest.raises(AttributeError, match=r"optimizer cannot be exchanged: .* make another scheduler"):
         scheduler.optimizer = optimizer()
     assert scheduler.optimizer is sgd
 

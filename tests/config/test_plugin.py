@@ -68,5 +68,6 @@ def test_several_schedulers_have_names(app):
 
 
 def test_importing_us_imports_nothing_heavy(tmp_path):
-    code = "import sys, cosched, cosched.config.schemas; print({'torch', 'ignite', 'matplotlib', 'numpy'} & sys.modules.keys())"
+    heavy = "{'torch', 'ignite', 'matplotlib', 'numpy'}"
+    code = f"import sys, cosched, cosched.config.schemas; print({heavy} & sys.modules.keys())"
     assert Run(sys.executable, "-c", code, cwd=tmp_path).check().out == "set()\n"

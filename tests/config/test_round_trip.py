@@ -1,4 +1,4 @@
-"""Every packaged option, composed, saved in every way that users save configs, read back, and bound: one and the same curve."""
+"""Every packaged option, composed, saved in every way that users save configs, read back, bound: always one curve."""
 
 import json
 import pickle
@@ -48,9 +48,9 @@ WAYS = {
     "from a pickle": lambda node, o: attached(pickle.loads(pickle.dumps(node)), o),
     "as an object": lambda node, o: attached(OmegaConf.to_object(node), o),
     "by instantiate": lambda node, o: instantiate(node, optimizer=o).schedule,
-    "by instantiate, from a file": lambda node, o: instantiate(
-        OmegaConf.create(OmegaConf.to_yaml(node)), optimizer=o
-    ).schedule,
+    "by instantiate, from a file": lambda node, o: (
+        instantiate(OmegaConf.create(OmegaConf.to_yaml(node)), optimizer=o).schedule
+    ),
     "by a partial": lambda node, o: instantiate(node, _partial_=True)(optimizer=o).schedule,
     "by a partial that the config asks for": lambda node, o: attached(plain(node) | {"_partial_": True}, o),
 }

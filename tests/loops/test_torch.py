@@ -100,9 +100,11 @@ def test_a_step_may_be_an_epoch():
     node = {**COSINE, "event": "EPOCH_STARTED"}
     by_epoch = TorchScheduler(optimizer(), node, event="epoch_started")
     assert walk(by_epoch, 30) == cosched.CosineAnnealing(**FIELDS).values(range(30)).tolist()
-    with pytest.raises(ConfigError, match="counts epochs, and a step.. is an iteration: give epoch_length, or event="):
+    with pytest.raises(ConfigError, match=r"counts epochs, and a step.. is an iteration: give epoch_length, or event="):
         TorchScheduler(optimizer(), node)
-    with pytest.raises(ConfigError, match="counts iterations, and a step.. is an epoch: call step.. after each update"):
+    with pytest.raises(
+        ConfigError, match=r"counts iterations, and a step.. is an epoch: call step.. after each update"
+    ):
         TorchScheduler(optimizer(), COSINE, event="epoch_started")
     with pytest.raises(ValueError, match="event='often' must be one of iteration_started, epoch_started"):
         TorchScheduler(optimizer(), COSINE, event="often")
@@ -112,6 +114,48 @@ def test_the_first_step_comes_after_an_update():
     scheduler = TorchScheduler(optimizer(), COSINE)
     with pytest.warns(UserWarning, match="before that of the optimizer, which will not see the first values"):
         scheduler.step()
+
+
+@pytest.mark.parametrize("steps", [2, 8])
+def test_several_steps_for_each_update_are_warned_of_once(steps):
+    scheduler = TorchScheduler(optimizer(), COSINE)
+    with pytest.warns(UserWarning, match=f"is called {steps} times for each update of the optimizer") as warned:
+        for _ in range(10):
+            scheduler.optimizer.step()
+            for _ in range(steps):
+                scheduler.step()
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("skipped", [{1}, {2, 3, 4}, {1, 3, 5}])
+def test_updates_that_a_gradient_scaler_skips_are_steps_without_a_warning(skipped):
+    scheduler = TorchScheduler(optimizer(), COSINE)
+    weight = scheduler.optimizer.param_groups[0]["params"][0]
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    for batch in range(10):
+        weight.grad = None
+        scaler.scale(weight.sum() * (torch.inf if batch in skipped else 1)).backward()
+        scaler.step(scheduler.optimizer)
+        scaler.update()
+        scheduler.step()
+    assert scheduler.get_last_lr()[0] == cosched.CosineAnnealing(**FIELDS)(10)
+
+
+def test_what_wraps_an_optimizer_need_not_have_been_made_as_one():
+    class Wrapper(torch.optim.Optimizer):
+        def __init__(self, inner):
+            self.inner = inner
+
+        param_groups = property(lambda self: self.inner.param_groups)
+
+        def step(self):
+            self.inner.step()
+
+    inner = optimizer()
+    scheduler = TorchScheduler(Wrapper(inner), COSINE)
+    assert walk(scheduler, 12, lambda _: inner.param_groups[0]["lr"]) == (
+        cosched.CosineAnnealing(**FIELDS).values(range(12)).tolist()
+    )
 
 
 def test_tensors_are_filled_in_place():
@@ -170,7 +214,7 @@ def test_another_schedule_is_refused_and_nothing_changes():
     other = {"lr": COSINE, "momentum": {**COSINE, "param_name": "momentum", "cycle_mult": 2.0}}
     again = TorchScheduler(optimizer(), other)
     before, held = copy.deepcopy(again.state_dict()), again.get_last_lr()
-    with pytest.raises(ConfigError, match="momentum: .* cycle_mult is 1.0 there and 2.0 here"):
+    with pytest.raises(ConfigError, match=r"momentum: .* cycle_mult is 1\.0 there and 2.0 here"):
         again.load_state_dict(state)
     assert (again.state_dict(), again.get_last_lr()) == (before, held)
 

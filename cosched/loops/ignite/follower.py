@@ -6,7 +6,7 @@ import gc
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary, WeakSet
 
 from ignite.engine import CallableEventWithFilter, Engine, EventEnum, Events, RemovableEventHandle, State
@@ -49,7 +49,9 @@ class CycleEvents(EventEnum):
 class _ByName:
     """The event filter of one scheduler's cycles."""
 
-    waiting: WeakSet[_ByName] = WeakSet()  # those that no engine has asked yet; which engine will ask is not known
+    waiting: ClassVar[WeakSet[_ByName]] = (
+        WeakSet()
+    )  # those that no engine has asked yet; which engine will ask is not known
 
     def __init__(self, event: CycleEvents, name: str, others: Callable[[Engine, int], bool] | None) -> None:
         self.event, self.name, self.others = event, name, others
@@ -257,10 +259,11 @@ class Follower(Attachment):
                 )
         self.superseded = None
         for one in attachments():
-            if isinstance(one, Follower) and one.engine is not self.engine:
-                if driven.keys() & numbers(one.scheduler).keys():
-                    one.superseded = f"{self} of another engine"
-                    one.scheduler.renew()
+            if not isinstance(one, Follower) or one.engine is self.engine:
+                continue
+            if driven.keys() & numbers(one.scheduler).keys():
+                one.superseded = f"{self} of another engine"
+                one.scheduler.renew()
 
 
 class _Listening:
