@@ -25,7 +25,7 @@ class TorchScheduler(LRScheduler):
     when it is made, and ``step()`` applies the next. Schedules that are to save their history do so in
     ``param_history``, by name: a value per driven group for each step.
 
-    Call ``step()`` once for each update, not for each batch or process; where it comes more often, the fourth update
+    Call ``step()`` once for each update, not for each batch or process; where it comes more often, the eighth update
     warns. With Accelerate, give ``Accelerator(step_scheduler_with_optimizer=False)``, and call ``step()`` where
     ``accelerator.sync_gradients`` is true. One process, or ``split_batches=True``, is right without that.
 
@@ -129,7 +129,7 @@ class TorchScheduler(LRScheduler):
     def _watch(self, *_: Any) -> None:
         """Look at the first updates; a few without any ``step()``, or with one that a GradScaler skipped, are usual."""
         self._seen.append(self.last_epoch)
-        if len(self._seen) < 4:
+        if len(self._seen) < 8:
             return
         self._watching.remove()
         if (steps := min(b - a for a, b in pairwise(self._seen))) > 1:
