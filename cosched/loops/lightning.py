@@ -82,7 +82,7 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
 
     def state_dict(self) -> dict[str, Any]:
         """The position, and what it is the position in, as plain data."""
-        return {} if self._driving is None else self._driving.state_dict()
+        return self._driving.state_dict() if self._driving is not None and self._driving.parts else {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Keep what a checkpoint holds until the optimizer is there, too."""
@@ -179,6 +179,9 @@ class _TrainersScheduler(TorchScheduler):
         if self._run(part).per_epoch:
             return lambda _: part.apply(self.epoch)
         return part.apply
+
+    def _watch(self, *_: Any) -> None:
+        """Nothing can be wrong with calls of ``step()``, for there are none."""
 
     def go_to(self, index: int, epoch: int) -> None:
         """Apply the values of the update ``index`` in ``epoch``."""

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import warnings
 from functools import cache
 from types import SimpleNamespace
 
@@ -18,6 +17,7 @@ pytestmark = [
     pytest.mark.loops,
     pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.warnings.PossibleUserWarning"),  # on tiny data
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated:FutureWarning"),  # torch of Lightning
+    pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint need to be provided"),
 ]
 
 FIELDS = {"start_value": 0.1, "end_value": 0.001, "cycle_size": 10}
@@ -44,9 +44,9 @@ def sgd(layer, **options):
 @cache
 def lightning():
     """Lightning, which is not there where these tests are only collected, and a module made with it."""
-    import lightning.pytorch as L
+    import lightning.pytorch
 
-    class Module(L.LightningModule):
+    class Module(lightning.pytorch.LightningModule):
         """Notes what its optimizers hold before each of their updates, and the epoch."""
 
         def __init__(self, configure=sgd, steps=None):
@@ -65,7 +65,7 @@ def lightning():
 
         def note(self, i, optimizer):
             groups = [
-                {key: copy.copy(one) for key, one in g.items() if key != "params"} for g in optimizer.param_groups
+                {key: copy.deepcopy(one) for key, one in g.items() if key != "params"} for g in optimizer.param_groups
             ]
             self.seen.setdefault(i, []).append((self.current_epoch, groups))
 
@@ -82,7 +82,11 @@ def lightning():
             self.validated += 1
             self.log("score", self.layer(batch).sum())
 
-        test_step = predict_step = validation_step
+        test_step = validation_step
+
+        def predict_step(self, batch, batch_idx):
+            self.validated += 1
+            return self.layer(batch)
 
         def held(self, name, i=0, group=0):
             return [groups[group][name] for _, groups in self.seen.get(i, ())]
@@ -90,7 +94,7 @@ def lightning():
         def epochs(self):
             return [epoch for epoch, _ in self.seen[0]]
 
-    return SimpleNamespace(L=L, Module=Module, callbacks=L.callbacks)
+    return SimpleNamespace(Module=Module, **vars(lightning.pytorch))
 
 
 def loader(batches=BATCHES):
@@ -106,7 +110,7 @@ def trainer(folder, *callbacks, **options):
         **quiet,
         **options,
     }
-    return lightning().L.Trainer(**given)
+    return lightning().Trainer(**given)
 
 
 def fit(folder, scheduler, module=None, ckpt_path=None, callbacks=(), **options):
@@ -133,3 +137,414 @@ def test_the_optimizer_holds_the_schedules_values_at_every_update(tmp_path, accu
     assert module.held("momentum") == [momentum(i // epoch_length) for i in range(updates)]
     assert module.epochs() == [i // epoch_length for i in range(updates)]
     assert (module.held("weight_decay"), module.held("weight_decay", group=1)) == ([0.5] * updates, [0] * updates)
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_a_pure_schedule_drives_the_rate(tmp_path, accumulated):
+    schedule = cosched.CosineAnnealing(**{**FIELDS, "cycle_size": "50%"})
+    module = fit(tmp_path, schedule, max_epochs=4, accumulate_grad_batches=accumulated)
+    updates = 4 * math.ceil(BATCHES / accumulated)
+    assert module.held("lr") == schedule.resolve(max_iters=updates).values(range(updates)).tolist()
+
+
+def test_no_scheduler_is_no_schedule(tmp_path):
+    assert fit(tmp_path, None, max_epochs=1).held("lr") == [0.1] * BATCHES
+
+
+def test_tensors_are_filled_in_place(tmp_path):
+    rate = torch.tensor(0.5, dtype=torch.float64)
+    module = lightning().Module(lambda layer: torch.optim.SGD(layer.parameters(), lr=rate))
+    fit(tmp_path, COSINE, module, max_epochs=2)
+    assert list(map(float, module.held("lr"))) == cosched.CosineAnnealing(**FIELDS).values(range(10)).tolist()
+    assert module.optimizers(use_pl_optimizer=False).param_groups[0]["lr"] is rate
+
+
+def test_groups_that_are_added_on_the_way_are_driven_from_their_first_update(tmp_path):
+    class Unfreezing(lightning().Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            if trainer.current_epoch == 1:
+                trainer.optimizers[0].add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 7.0})
+
+    module = lightning().Module(lambda layer: torch.optim.SGD(layer.parameters(), lr=0.1))
+    fit(tmp_path, COSINE, module, callbacks=[Unfreezing()], max_epochs=2)
+    later = [groups[1]["lr"] for _, groups in module.seen[0] if len(groups) > 1]
+    assert later == cosched.CosineAnnealing(**FIELDS).values(range(5, 10)).tolist()
+
+
+def test_a_run_whose_epochs_have_no_known_length_counts_updates_and_epochs(tmp_path):
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(torch.randn(3, 2))
+
+    rate, momentum = {**COSINE, "cycle_size": 7}, {**COSINE, "param_name": "momentum", "event": "EPOCH_STARTED"}
+    data, module = torch.utils.data.DataLoader(Stream(), batch_size=1), lightning().Module()
+    trainer(tmp_path, ScheduleCallback({"lr": rate, "momentum": momentum}), max_epochs=4).fit(module, data)
+    assert module.held("lr") == cosched.CosineAnnealing(**{**FIELDS, "cycle_size": 7}).values(range(12)).tolist()
+    assert module.held("momentum") == [cosched.CosineAnnealing(**FIELDS)(i // 3) for i in range(12)]
+    with pytest.raises(ConfigError, match="cycle_size='2ep' needs the number of iterations in an epoch"):
+        trainer(tmp_path, ScheduleCallback({**COSINE, "cycle_size": "2ep"}), max_epochs=4).fit(module, data)
+
+
+def test_a_run_without_an_end_is_followed_as_long_as_it_lasts(tmp_path):
+    class Enough(lightning().Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            trainer.should_stop = trainer.current_epoch == 3
+
+    module = fit(tmp_path, COSINE, callbacks=[Enough()], max_epochs=-1)
+    assert module.held("lr") == cosched.CosineAnnealing(**FIELDS).values(range(20)).tolist()
+
+
+def test_nothing_is_asked_of_a_schedule_beyond_the_end_of_the_run(tmp_path):
+    fields = {**FIELDS, "start_value": 10.0, "cycle_size": 20, "start_value_mult": 1e308}
+    assert cosched.CosineAnnealing(**fields)(20) == math.inf
+    node = {**COSINE, **fields}
+    assert len(fit(tmp_path, node, max_epochs=4).held("lr")) == 20
+    assert len(fit(tmp_path, node, max_steps=20).held("lr")) == 20
+
+
+@pytest.mark.parametrize(("scheduling", "durations"), [({0: 2}, "4ep"), ({0: 1, 2: 5}, 12)])
+def test_lightnings_scheduler_of_accumulation_is_reckoned_with(tmp_path, scheduling, durations):
+    accumulation = lightning().callbacks.GradientAccumulationScheduler(scheduling)
+    module = fit(tmp_path, {**COSINE, "cycle_size": durations}, callbacks=[accumulation], max_epochs=4)
+    schedule = cosched.CosineAnnealing(**{**FIELDS, "cycle_size": 12})
+    assert module.held("lr") == schedule.values(range(12)).tolist()
+    accumulation = lightning().callbacks.GradientAccumulationScheduler({0: 1, 2: 5})
+    with pytest.raises(ConfigError, match="needs the number of iterations in an epoch"):
+        fit(tmp_path, {**COSINE, "cycle_size": "4ep"}, callbacks=[accumulation], max_epochs=4)
+
+
+# Several optimizers
+
+
+def two(layer):
+    return [torch.optim.SGD([one], lr=0.1, momentum=0.9) for one in layer.parameters()]
+
+
+def test_each_of_several_optimizers_has_its_own_schedules(tmp_path):
+    module = lightning().Module(two, steps=lambda batch: (0, 1))
+    other = {**COSINE, "end_value": 0.05, "cycle_size": "50%"}
+    callbacks = [ScheduleCallback(COSINE), ScheduleCallback({"rate": other}, optimizer=1)]
+    run = trainer(tmp_path, *callbacks, max_epochs=4)
+    run.fit(module, loader())
+    assert run.global_step == 40, "Lightning counts the steps of both"
+    assert module.held("lr", 0) == cosched.CosineAnnealing(**FIELDS).values(range(20)).tolist()
+    second = cosched.CosineAnnealing(**{**FIELDS, "end_value": 0.05})
+    assert module.held("lr", 1) == second.values(range(20)).tolist()
+    assert {"schedule/0/lr", "schedule/1/rate"} <= run.callback_metrics.keys()
+
+
+def test_where_the_module_steps_as_it_likes_an_iteration_is_a_batch(tmp_path):
+    # Of a batch: the second optimizer twice, the first one at every third.
+    module = lightning().Module(two, steps=lambda batch: (1, 1, 0) if batch % 3 == 2 else (1, 1))
+    callbacks = [ScheduleCallback({**COSINE, "cycle_size": "100%"}, optimizer=i) for i in (0, 1)]
+    trainer(tmp_path, *callbacks, max_epochs=4).fit(module, loader())
+    values = cosched.CosineAnnealing(**{**FIELDS, "cycle_size": 20}).values(range(20)).tolist()
+    assert module.held("lr", 0) == values[2::5]
+    assert module.held("lr", 1) == [value for value in values for _ in range(2)]
+
+
+def test_steps_that_end_the_run_are_those_of_all_optimizers(tmp_path):
+    node = {**COSINE, "cycle_size": "100%"}
+    module = lightning().Module(two, steps=lambda batch: (0, 1))
+    trainer(tmp_path, ScheduleCallback(node, optimizer=1), max_steps=24).fit(module, loader())
+    assert module.held("lr", 1) == cosched.CosineAnnealing(**{**FIELDS, "cycle_size": 12}).values(range(12)).tolist()
+    module = lightning().Module(two, steps=lambda batch: (0, 0, 1))
+    with pytest.warns(UserWarning, match="max_steps=24 counts the steps of every optimizer, 3 after 1 batches"):
+        trainer(tmp_path, ScheduleCallback(node, optimizer=1), max_steps=24).fit(module, loader())
+
+
+# State
+
+
+def checkpoints(folder, **options):
+    every = {"every_n_train_steps": 1, "save_top_k": -1, "filename": "{step}", **options}
+    return lightning().callbacks.ModelCheckpoint(dirpath=folder / "checkpoints", **every)
+
+
+def saved(folder, step, scheduler, **options):
+    """A checkpoint after ``step`` updates, and the module of the whole run."""
+    module = fit(folder, scheduler, callbacks=[checkpoints(folder)], enable_checkpointing=True, **options)
+    return folder / f"checkpoints/step={step}.ckpt", module
+
+
+class KilledError(Exception):
+    """What ends a run early."""
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+@pytest.mark.parametrize(
+    ("length", "at"),
+    [
+        ({"max_epochs": 4}, {"every_n_train_steps": 7}),
+        ({"max_epochs": 4}, {"every_n_train_steps": 5}),
+        ({"max_epochs": 4}, {"every_n_train_steps": None, "every_n_epochs": 1, "save_on_train_epoch_end": True}),
+        ({"max_steps": 11}, {"every_n_train_steps": 7}),
+        ({"max_steps": 11}, {"every_n_train_steps": 5}),
+    ],
+)
+def test_what_is_resumed_goes_on_exactly(tmp_path, accumulated, length, at):
+    class Killer(lightning().Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if trainer.global_step == 8:
+                raise KilledError
+
+    options = {"accumulate_grad_batches": accumulated, **length}
+    whole = fit(tmp_path, OmegaConf.create(SEVERAL), **options)
+    callbacks = [Killer(), checkpoints(tmp_path, save_top_k=1, save_last=True, **at)]
+    with pytest.raises(KilledError):
+        fit(tmp_path, OmegaConf.create(SEVERAL), callbacks=callbacks, enable_checkpointing=True, **options)
+    last = tmp_path / "checkpoints/last.ckpt"
+    step = torch.load(last, weights_only=True)["global_step"]
+    again = fit(tmp_path, OmegaConf.create(SEVERAL), ckpt_path=last, **options)
+    assert 0 < step < 8
+    assert again.seen[0] == whole.seen[0][step:]
+
+
+@pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization", "ignore:The dirpath has changed")
+@pytest.mark.parametrize("step", [3, 5])
+def test_several_optimizers_go_on_too(tmp_path, step):
+    def run(folder, **options):
+        module = lightning().Module(two, steps=lambda batch: (0, 1))
+        both = [ScheduleCallback({**COSINE, "end_value": end}, optimizer=i) for i, end in enumerate((0.001, 0.05))]
+        trainer(folder, *both, checkpoints(folder), max_epochs=2, enable_checkpointing=True).fit(
+            module, loader(), **options
+        )
+        return module
+
+    whole = run(tmp_path / "whole")
+    again = run(tmp_path / "again", ckpt_path=tmp_path / f"whole/checkpoints/step={2 * step}.ckpt")
+    for i in (0, 1):
+        assert again.held("lr", i) == whole.held("lr", i)[step:]
+
+
+def test_the_state_is_plain_data_under_a_key_of_its_optimizer(tmp_path):
+    file, _ = saved(tmp_path, 7, COSINE, max_epochs=2)
+    state = torch.load(file, weights_only=True)["callbacks"]["ScheduleCallback{'optimizer': 0}"]
+    assert state["last_epoch"] == 7
+    assert state["schedulers"]["lr"]["schedule"]["cycle_size"] == 10
+    assert ScheduleCallback(COSINE).state_dict() == {}, "there is nothing to save before a fit"
+
+
+def test_another_schedule_is_refused_with_both_values(tmp_path):
+    file, _ = saved(tmp_path, 7, COSINE, max_epochs=4)
+    module = lightning().Module()
+    with pytest.raises(ConfigError, match=r"lr: the checkpoint has another .* cycle_mult is 1.0 there and 2.0 here"):
+        fit(tmp_path, {**COSINE, "cycle_mult": 2.0}, module, ckpt_path=file, max_epochs=4)
+    with pytest.raises(ConfigError, match="the checkpoint has the schedulers lr, this config rate"):
+        fit(tmp_path, {"rate": COSINE}, module, ckpt_path=file, max_epochs=4)
+    assert module.seen == {}
+
+
+@pytest.mark.parametrize(("choice", "mult"), [("config", 2.0), ("checkpoint", 1.0)])
+def test_the_config_may_choose(tmp_path, choice, mult):
+    file, _ = saved(tmp_path, 7, COSINE, max_epochs=4)
+    module = fit(tmp_path, {**COSINE, "cycle_mult": 2.0, "on_mismatch": choice}, ckpt_path=file, max_epochs=4)
+    assert module.held("lr") == cosched.CosineAnnealing(**FIELDS, cycle_mult=mult).values(range(7, 20)).tolist()
+
+
+def test_a_run_of_another_length_is_refused(tmp_path):
+    node = {**COSINE, "cycle_size": "50%"}
+    file, _ = saved(tmp_path, 7, node, max_epochs=4)
+    with pytest.raises(ConfigError, match=r"has other durations than the one .* cycle_size is 10 there and 20 here"):
+        fit(tmp_path, node, ckpt_path=file, max_epochs=8)
+    module = fit(tmp_path, {**node, "on_mismatch": "config"}, ckpt_path=file, max_epochs=8)
+    assert module.held("lr") == cosched.CosineAnnealing(**{**FIELDS, "cycle_size": 20}).values(range(7, 40)).tolist()
+
+
+def test_a_run_that_had_no_callback_is_continued_at_its_clock(tmp_path):
+    trainer(tmp_path, checkpoints(tmp_path), enable_checkpointing=True, max_epochs=4).fit(
+        lightning().Module(), loader()
+    )
+    file = tmp_path / "checkpoints/step=7.ckpt"
+    module = fit(tmp_path, COSINE, ckpt_path=file, max_epochs=4)
+    assert module.held("lr") == cosched.CosineAnnealing(**FIELDS).values(range(7, 20)).tolist()
+
+
+@pytest.mark.parametrize("scheduler", [COSINE, {**COSINE, "cycle_size": "100%"}])
+def test_a_second_fit_goes_on_or_begins_as_the_trainers_clock_says(tmp_path, scheduler):
+    callback = ScheduleCallback(scheduler)
+    run = trainer(tmp_path, callback, max_epochs=2)
+    module = lightning().Module()
+    run.fit(module, loader())
+    run.fit_loop.max_epochs = 4
+    if scheduler is COSINE:
+        run.fit(module, loader())
+        assert module.held("lr") == cosched.CosineAnnealing(**FIELDS).values(range(20)).tolist()
+    else:
+        for _ in range(2):
+            with pytest.raises(ConfigError, match="cycle_size is 10 there and 20 here"):
+                run.fit(module, loader())
+    anew = lightning().Module()
+    trainer(tmp_path, callback, max_epochs=2).fit(anew, loader())
+    assert anew.held("lr") == cosched.CosineAnnealing(**FIELDS).values(range(10)).tolist()
+
+
+def test_only_a_fit_is_its_business(tmp_path):
+    module, callback = lightning().Module(), ScheduleCallback({**COSINE, "cycle_mlt": 2})
+    run = trainer(tmp_path, callback)
+    run.validate(module, loader())
+    run.test(module, loader())
+    run.predict(module, loader())
+    assert module.validated == 3 * BATCHES
+    with pytest.raises(ConfigError, match="cycle_mlt"):
+        run.fit(module, loader())
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({**COSINE, "cycle_mlt": 2}, "scheduler: .* has no field 'cycle_mlt': did you mean 'cycle_mult'|no argument"),
+        ({"rate": {**COSINE, "param_name": "Ir"}}, "scheduler.rate: .* names no number to schedule: did you mean 'lr'"),
+        ({**COSINE, "end_value": -0.1}, "lr: lr is -0.0309017 at event 6"),
+        ({**COSINE, "cycle_size": "5%"}, "cycle_size='5%' is 1 iterations where epoch_length=5, max_epochs=4"),
+        ({"a": COSINE, "b": COSINE}, "lr of group back is driven twice, by a and by b"),
+        ({**COSINE, "event": "iteration_completed"}, "event=.* is for ignite's engines"),
+        ({**COSINE, "_target_": "os.getcwd"}, "_target_=os.getcwd would call os.getcwd"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_before_any_batch(tmp_path, node, message):
+    module = lightning().Module()
+    with pytest.raises(ConfigError, match=message):
+        trainer(tmp_path, ScheduleCallback(node), max_epochs=4).fit(module, loader(), loader())
+    assert (module.seen, module.validated) == ({}, 0)
+
+
+def with_lightnings(make, **options):
+    def configure(layer):
+        optimizer = sgd(layer, **options)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": make(optimizer), "monitor": "score", "interval": "step"},
+        }
+
+    return configure
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "message"),
+    [
+        (lambda o: lr_scheduler.StepLR(o, 3), "lr", "lr of group back is driven by StepLR from configure_optimizers"),
+        (lambda o: lr_scheduler.ReduceLROnPlateau(o), "lr", "lr of group back is driven by ReduceLROnPlateau"),
+        (lambda o: lr_scheduler.OneCycleLR(o, 0.1, 20), "momentum", "momentum of group back is driven by OneCycleLR"),
+        (lambda o: TorchScheduler(o, {**COSINE, "param_name": "momentum"}), "momentum", "is driven by TorchScheduler"),
+    ],
+)
+def test_a_second_scheduler_of_the_same_number_is_refused(tmp_path, make, name, message):
+    with pytest.raises(ConfigError, match=message):
+        fit(tmp_path, {**COSINE, "param_name": name}, lightning().Module(with_lightnings(make)), max_epochs=4)
+
+
+def test_one_of_another_number_is_not(tmp_path):
+    module = lightning().Module(with_lightnings(lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.5)))
+    fit(tmp_path, {**COSINE, "param_name": "momentum"}, module, max_epochs=3)
+    assert module.held("momentum") == cosched.CosineAnnealing(**FIELDS).values(range(15)).tolist()
+    assert module.held("lr") == [0.1 * 0.5**i for i in range(15)]
+
+
+def test_averaging_that_drives_the_rate_is_refused(tmp_path):
+    averaging = lightning().callbacks.StochasticWeightAveraging(swa_lrs=0.05)
+    with pytest.raises(ConfigError, match="lr: lr of group back is driven by StochasticWeightAveraging, too"):
+        fit(tmp_path, COSINE, callbacks=[averaging], max_epochs=4)
+
+
+def test_two_callbacks_of_one_optimizer_are_refused(tmp_path):
+    callbacks = [ScheduleCallback(COSINE), ScheduleCallback({"momentum": {**COSINE, "param_name": "momentum"}})]
+    with pytest.raises(RuntimeError, match="more than one stateful callback of type `ScheduleCallback`"):
+        trainer(tmp_path, *callbacks)
+    run = trainer(tmp_path, callbacks[0])
+    run.callbacks.append(callbacks[1])
+    with pytest.raises(
+        ConfigError, match="optimizer=0 has two ScheduleCallbacks: give one of them all schedulers, in a"
+    ):
+        run.fit(lightning().Module(), loader())
+
+
+def test_an_optimizer_is_one_that_there_is(tmp_path):
+    with pytest.raises(ConfigError, match="optimizer=1 is out of range: configure_optimizers gives 1, so give 0 to 0"):
+        trainer(tmp_path, ScheduleCallback(COSINE, optimizer=1), max_epochs=1).fit(lightning().Module(), loader())
+    for wrong in (-1, "0", True, None):
+        with pytest.raises(ConfigError, match=f"optimizer={wrong!r} must be the number of an optimizer, from 0"):
+            ScheduleCallback(COSINE, optimizer=wrong)
+
+
+def test_a_config_is_resolved_once_when_the_callback_is_made():
+    app = OmegaConf.create({"rate": 0.5, "scheduler": {**COSINE, "start_value": "${rate}"}})
+    callback = ScheduleCallback(app.scheduler)
+    app.rate = 0.25
+    assert callback.scheduler["start_value"] == 0.5
+    app.scheduler.start_value = "\\${rate}"
+    with pytest.raises(ConfigError, match=r"scheduler.start_value='\$.rate.' still holds"):
+        ScheduleCallback(app.scheduler)
+    with pytest.raises(ConfigError, match=r"scheduler.start_value='\$.rate.' still holds"):
+        ScheduleCallback({**COSINE, "start_value": "${rate}"})
+
+
+# What others see of the values
+
+
+def logger():
+    class Kept(lightning().loggers.logger.DummyLogger):
+        def __init__(self):
+            super().__init__()
+            self.rows = []
+
+        def log_metrics(self, metrics, step=None):
+            self.rows.append((step, dict(metrics)))
+
+        def column(self, name):
+            return [(step, row[name]) for step, row in self.rows if name in row]
+
+    return Kept()
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_lightnings_monitor_sees_the_values_wherever_it_stands(tmp_path, first, interval):
+    monitor = lightning().callbacks.LearningRateMonitor(interval, log_momentum=True)
+    several = {"lr": COSINE, "momentum": {**COSINE, "param_name": "momentum", "event": "EPOCH_STARTED"}}
+    callbacks = [monitor, ScheduleCallback(several)] if first else [ScheduleCallback(several), monitor]
+    kept = logger()
+    run = trainer(tmp_path, *callbacks, logger=kept, max_epochs=3, log_every_n_steps=1)
+    run.fit(lightning().Module(), loader())
+    schedule, steps = cosched.CosineAnnealing(**FIELDS), range(15) if interval == "step" else range(0, 15, 5)
+    assert kept.column("lr-SGD/back") == [(i, schedule(i)) for i in steps]
+    assert kept.column("lr-SGD/back-momentum") == [(i, schedule(i // 5)) for i in steps]
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_values_are_logged_as_any_metric(tmp_path, accumulated):
+    kept = logger()
+    several = {"lr": {**COSINE, "relative": True}, "eps": {**COSINE, "param_name": "eps"}}
+    run = trainer(
+        tmp_path,
+        ScheduleCallback(several),
+        logger=kept,
+        max_epochs=3,
+        log_every_n_steps=1,
+        accumulate_grad_batches=accumulated,
+    )
+
+    def adam(layer):
+        return torch.optim.Adam(
+            [{"params": [layer.weight], "name": "back"}, {"params": [layer.bias], "lr": 0.5}], lr=1.0
+        )
+
+    module = lightning().Module(adam)
+    run.fit(module, loader())
+    for name, held in (
+        ("eps", module.held("eps")),
+        ("lr/back", module.held("lr")),
+        ("lr/pg2", module.held("lr", group=1)),
+    ):
+        assert [value for _, value in kept.column(f"schedule/{name}")] == pytest.approx(held, rel=1e-6)
+    assert run.callback_metrics["schedule/eps"] == pytest.approx(module.held("eps")[-1])
+
+
+def test_a_bare_trainer_is_not_asked_to_log(tmp_path):
+    run = lightning().Trainer(barebones=True, accelerator="cpu", callbacks=[ScheduleCallback(COSINE)], max_epochs=2)
+    module = lightning().Module()
+    run.fit(module, loader())
+    assert module.held("lr") == cosched.CosineAnnealing(**FIELDS).values(range(10)).tolist()
