@@ -32,7 +32,8 @@ def main(names: list[str]) -> None:
     lines = [
         f"Measured {time.strftime('%Y-%m-%d')} by `make bench` on {machine()}; Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in packages)
-        + ". Medians of interleaved runs; times per event are those above an engine without handlers.",
+        + ". Medians of interleaved runs (the least, for values); times per event are those above an engine without "
+        "handlers.",
     ]
     for name in names:
         rows = [HEADER, ["---"] * len(HEADER), *(row.cells() for row in import_module(f"benchmarks.{name}").measure())]

@@ -4,6 +4,9 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+K = TypeVar("K")
 
 
 @dataclass
@@ -33,7 +36,9 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The median time of each call, all of them called in each round."""
+def interleaved(
+    calls: Mapping[K, Callable[[], object]], rounds: int, pick: Callable[[list[float]], float] = statistics.median
+) -> dict[K, float]:
+    """The median time of each call, or what ``pick`` makes of its times; all of them are called in each round."""
     times = [{name: seconds(call) for name, call in calls.items()} for _ in range(rounds)]
-    return {name: statistics.median(one[name] for one in times) for name in calls}
+    return {name: pick([one[name] for one in times]) for name in calls}

@@ -241,7 +241,8 @@ def _powers(base: float, exponents: Array | float) -> Array:
     import numpy as np
 
     # NumPy's powers of scalars may differ in the last bit from those of arrays.
-    return np.power(base, np.array([exponents]) if isinstance(exponents, float) else exponents)
+    powers: Array = np.power(base, np.array([exponents]) if isinstance(exponents, float) else exponents)
+    return powers
 
 
 def falling(shape: CyclicalSchedule, low: float, high: float) -> Interval:

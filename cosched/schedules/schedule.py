@@ -107,7 +107,8 @@ class Schedule:
                 return self.window(index, min(8 * (stop - first), BLOCK))[2][0]
         import numpy as np
 
-        self._check_resolved()
+        if seal is not self._seal:  # not yet evaluated
+            self._check_resolved()
         with np.errstate(all="ignore"):
             value = self._values(np.array([float(index)])).item()
         self._keep(index, (value,))

@@ -96,7 +96,7 @@ class PiecewiseLinear(Schedule):
 
     def resolve_in(self: S, run: Run) -> S:  # noqa: D102
         declared = cast("PiecewiseLinear", self).milestones
-        if all(isinstance(event, int) for event, _ in declared):
+        if not any(isinstance(event, str) for event, _ in declared):
             return self
         pairs = [[run.events(f"milestones[{i}][0]", event, 0), value] for i, (event, value) in enumerate(declared)]
         return replace(self, milestones=pairs)  # type: ignore[call-arg]
@@ -113,7 +113,8 @@ class PiecewiseLinear(Schedule):
 
         milestones, *points = getattr(self, "_arrays", (None,))
         if milestones is not self.milestones:
-            super()._check_resolved()
+            if any(isinstance(event, str) for event, _ in self.milestones):
+                super()._check_resolved()
             points = list(np.array(self.milestones, dtype=np.float64).T.copy())
             object.__setattr__(self, "_arrays", (self.milestones, *points))
         events, values = points
