@@ -222,6 +222,10 @@ class Cycles:
             else:
                 spread = _picking(np.searchsorted(starts, steps, side="right") - 1)
             position = steps - spread(starts)
+            if a.size == b.size:  # and so in between
+                sizes = float(a.size)
+            if a.warmup == b.warmup:
+                warmups = float(a.warmup)
         else:
             numbers, starts, sizes, warmups = self._scattered(steps)
             position = steps - starts
