@@ -22,6 +22,8 @@ from cosched.digits.history import Row, rows_until
 
 log = logging.getLogger(__name__)
 
+MS_DOS_FOLDER = 0x10
+
 
 class Disk(BaseSaveHandler):
     """Saves as ignite's `DiskSaver` does, but what a kill leaves has a name that says which file it was to be."""
@@ -137,8 +139,9 @@ def _last_good(folder: Path) -> tuple[Path, dict[str, Any]]:
 def _read(file: Path) -> dict[str, Any]:
     """What a checkpoint holds, after a check of all that is used of it before it is loaded."""
     try:
-        with zipfile.ZipFile(file) as archive:  # torch does not look at the checksums
-            if damaged := archive.testzip():
+        with zipfile.ZipFile(file) as archive:  # torch does not look at the checksums, and reads a folder as zeros
+            folders = [part.filename for part in archive.infolist() if part.external_attr & MS_DOS_FOLDER]
+            if damaged := archive.testzip() or folders:
                 raise ValueError(f"its {damaged} is damaged")
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         position = state["trainer"]

@@ -3,6 +3,7 @@
 import random
 import re
 import shutil
+import zipfile
 
 import pytest
 import torch
@@ -184,10 +185,11 @@ def test_the_checkpoint_of_another_run_is_told_and_passed_over(stopped, tmp_path
     assert rates(stopped) == curve(2).tolist()
 
 
-def altered(content, rng):
+def altered(content, bit):
     """The content with one of its bits the other way round."""
-    at = rng.randrange(len(content) * 8)
-    return content[: at // 8] + bytes([content[at // 8] ^ 1 << at % 8]) + content[at // 8 + 1 :]
+    changed = bytearray(content)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
 
 
 @pytest.mark.parametrize("flips", [30, pytest.param(400, marks=pytest.mark.slow)])
@@ -197,7 +199,7 @@ def test_a_flipped_bit_is_seen_or_changes_nothing(stopped, flips):
     sound = find(file).state
     seen = 0
     for _ in range(flips):
-        file.write_bytes(altered(content, rng))
+        file.write_bytes(altered(content, rng.randrange(len(content) * 8)))
         try:
             state = find(file).state
         except ConfigError:
@@ -206,3 +208,18 @@ def test_a_flipped_bit_is_seen_or_changes_nothing(stopped, flips):
         assert {key: repr(value) for key, value in state.items()} == {key: repr(value) for key, value in sound.items()}
     print(f"{seen} of {flips} flipped bits were seen, the others changed nothing that is loaded")
     assert seen > flips / 2
+
+
+def test_weights_that_a_flipped_bit_makes_a_folder_are_not_read_as_zeros(stopped):
+    file = stopped / "checkpoint_30.pt"
+    content = file.read_bytes()
+    with zipfile.ZipFile(file) as archive:
+        [part] = [part for part in archive.infolist() if part.filename.endswith("/data/0")]
+        entry = content.index(b"PK\x01\x02", archive.start_dir)
+    while not content[entry + 46 :].startswith(part.filename.encode()):
+        entry = content.index(b"PK\x01\x02", entry + 1)
+    file.write_bytes(altered(content, (entry + 38) * 8 + 4))  # the attributes, as MS-DOS has them
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+    with pytest.raises(ConfigError, match=r"data/0'\] is damaged$"):
+        find(file)
