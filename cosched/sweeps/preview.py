@@ -92,7 +92,7 @@ class Preview:
         try:
             config = self.loader.load_sweep_config(self.config, list(overrides))
             with open_dict(config):
-                config.hydra.job.id = config.hydra.job.num = number
+                config.hydra.job.id, config.hydra.job.num = str(number), number
             HydraConfig.instance().set_config(config)
             length = config.hydra.launcher.epochs, config.hydra.launcher.epoch_length
         except (HydraException, OmegaConfBaseException, RecursionError) as error:

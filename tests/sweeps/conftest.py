@@ -7,8 +7,11 @@ import warnings
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 
 from cosched.sweeps import preview, report
+
+Plugins.instance()  # what they store is then among what each test begins with
 
 APP = """
 import os, shutil, sys
