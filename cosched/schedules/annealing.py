@@ -140,7 +140,12 @@ class ExponentialAnnealing(CyclicalSchedule):
     def _between(self, start: float | Array, end: float | Array, x: Array) -> Array:
         import numpy as np
 
-        return np.where(x == 1.0, end, start * np.power(end / start, x))
+        ratio = end / start
+        if isinstance(start, float) and isinstance(end, float) and not sys.float_info.min < ratio < math.inf:
+            low, high = math.log(abs(start)), math.log(abs(end))  # the ratio is out of range, what is between is not
+            between = math.copysign(1.0, start) * np.exp(low + (high - low) * x)
+            return np.where(x == 1.0, end, np.where(x == 0.0, start, between))
+        return np.where(x == 1.0, end, start * np.power(ratio, x))
 
     def _enclosed(self, start: Interval, end: Interval, x: Interval) -> Interval:
         # In a straight line on a logarithmic scale, so the bounds are at the ends.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -221,6 +222,8 @@ class CyclicalSchedule(Schedule):
         """The values at the fractions ``x`` of a cycle's length."""
         import numpy as np
 
+        if isinstance(start, float) and isinstance(end, float) and math.isinf(start - end):  # what is between is finite
+            return 2 * self._between(start / 2, end / 2, x)
         remaining = self._remaining(x)
         if remaining.size == 1 and isinstance(start, float) and isinstance(end, float):  # the same, and quicker
             part = remaining.item()

@@ -201,6 +201,19 @@ def test_overflow_is_not_silent_zero_or_error():
     assert not math.isfinite(schedule(2100))
 
 
+def test_what_is_between_numbers_far_apart_is_finite():
+    down = CosineAnnealing(start_value=1e308, end_value=-1e308, cycle_size=4, num_cycles=1)
+    half = 1e308 * math.cos(math.pi / 4)
+    np.testing.assert_allclose(down.values(range(6)), [1e308, half, 0, -half, -1e308, -1e308], rtol=1e-12, atol=1e293)
+    for sign in (1, -1):
+        fields = {"start_value": sign * 1e-300, "end_value": sign * 1e300}
+        up = cosched.ExponentialAnnealing(**fields, cycle_size=6, num_cycles=1)
+        expected = sign * 10.0 ** np.array([-300, -200, -100, 0, 100, 200, 300])
+        np.testing.assert_allclose(up.values(range(7)), expected, rtol=1e-12)
+        assert up.values([0, 6, 9]).tolist() == [expected[0], expected[-1], expected[-1]]
+        assert [up(step) for step in range(7)] == up.values(range(7)).tolist()
+
+
 GOOD = {"start_value": 1, "end_value": 0, "cycle_size": 10}
 
 
