@@ -98,3 +98,31 @@ def test_scaled_and_clipped():
 def test_mistakes_are_refused_by_name(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_phase_that_is_cut_holds_what_it_has_reached():
+    warm = CosineAnnealing(start_value=1, end_value=0, cycle_size=10, warmup_duration=10, start_value_mult=0.8)
+    whole = warm.values(range(41)).tolist()
+    for end in (1, 9, 11, 15, 19, 20, 21, 35):
+        held = {*then((warm, end)).values(range(end, end + 30)).tolist()}
+        assert held == {whole[end]}, end
+    assert {*then((warm, 10)).values(range(10, 40)).tolist()} == {0.0}
+    limited = CosineAnnealing(start_value=1, end_value=0.25, cycle_size=10, warmup_duration=10, num_cycles=1)
+    assert {*then((limited, 15)).values(range(10, 40)).tolist()} == {0.25}, "there is no warm-up after the last cycle"
+
+
+def test_what_stands_inside_ends_as_it_would_alone():
+    saw = CosineAnnealing(start_value=1, end_value=0.25, cycle_size=5)
+    assert {*then((Scaled(schedule=saw, factor=2), 10)).values(range(10, 30)).tolist()} == {0.5}
+    inner = then((cosine(1, 0.5, 10), 10), (Constant(value=7), None))
+    assert {*then((inner, 10)).values(range(10, 30)).tolist()} == {0.5}, "not the phase that has not begun"
+    assert {*Scaled(schedule=then((inner, 10)), upper=0.4).values(range(10, 30)).tolist()} == {0.4}
+
+
+def test_nothing_decays_after_the_last_cycle():
+    fields = {"start_value": 1, "end_value": 0, "cycle_size": 10, "amplitude_decay": 0.9}
+    ended = CosineAnnealing(**fields, num_cycles=2)
+    assert ended.values(range(20)).tolist() == CosineAnnealing(**fields).values(range(20)).tolist()
+    held = {*ended.values(range(20, 99)).tolist(), ended(10**12)}
+    assert len(held) == 1
+    assert held.pop() == pytest.approx(1 - 0.9**20)
