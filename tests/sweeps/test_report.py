@@ -5,7 +5,6 @@ import csv
 import json
 import math
 import os
-import re
 import sys
 from decimal import Decimal
 
@@ -41,22 +40,19 @@ def complete_table(run, folder):
 
 
 def test_the_report_on_a_sweep_with_failed_jobs(app, folder):
-    run = app(REPORT, "seed=1,2", "do=score,fail", "train.schedule.cycle_mult=1,2")
+    run = app(REPORT, "do=score,fail", "train.schedule.cycle_mult=1,2")
     assert run.status == 1, "for a job failed"
     table = complete_table(run, folder)
-    assert [(row["job"], row["seed"], row["do"], row["train.schedule.cycle_mult"]) for row in table] == [
-        (str(4 * i + 2 * j + k), str(i + 1), do, str(k + 1))
-        for i in range(2)
-        for j, do in enumerate(("score", "fail"))
-        for k in range(2)
+    assert [(row["job"], row["do"], row["train.schedule.cycle_mult"]) for row in table] == [
+        (str(2 * i + j), do, str(j + 1)) for i, do in enumerate(("score", "fail")) for j in range(2)
     ]
     schedules = [CosineAnnealing(start_value=0.1, end_value=0.001, cycle_size=15, cycle_mult=m) for m in (1, 2)]
-    values = {4 * i + k: schedules[k](50) + i + 1 for i in range(2) for k in range(2)}
-    assert {int(row["job"]): float(row["value"]) for row in table if row["value"]} == values
-    assert [row["error"] for row in table] == ["", "", *["RuntimeError: as asked"] * 2] * 2
+    values = [schedule(50) for schedule in schedules]
+    assert [float(row["value"]) for row in table[:2]] == values
+    assert [(row["value"], row["error"]) for row in table[2:]] == [("", "RuntimeError: as asked")] * 2
     assert len({row["fingerprint"] for row in table}) == 2
-    assert [row[1] for row in ranked(run.out)] == [*map(str, sorted(values, key=lambda job: -values[job])), *"2367"]
-    assert [row[0] for row in ranked(run.out)] == ["1", "2", "3", "4", *[""] * 4]
+    best = "10" if values[1] > values[0] else "01"
+    assert [row[:2] for row in ranked(run.out)] == [["1", best[0]], ["2", best[1]], ["", "2"], ["", "3"]]
     assert (folder / "out/sweep.png").read_bytes().startswith(b"\x89PNG")
     state = json.loads((folder / "out/1/schedule.json").read_text())
     assert state["schedules"]["train.schedule"]["restarts"][:3] == [15, 45, 105]
@@ -76,6 +72,7 @@ def test_the_report_on_a_sweep_in_other_processes(folder):
     assert ["sys.exit(0)" in row["error"] for row in table[4:]] == [True] * 2
 
 
+@pytest.mark.slow
 def test_a_killed_worker_leaves_a_table_of_what_is_known(folder):
     command = [sys.executable, "app.py", "-m", "hydra.sweep.dir=out", REPORT, "hydra/launcher=joblib"]
     run = Run(*command, "hydra.launcher.n_jobs=2", "do=score,os_exit", cwd=folder)
@@ -87,46 +84,55 @@ def test_a_killed_worker_leaves_a_table_of_what_is_known(folder):
 
 @sketched
 @pytest.mark.parametrize(
-    ("do", "value", "error"),
+    ("outcomes", "status"),
     [
-        ("not_a_number", "nan", ""),
-        ("infinite", "-inf", ""),
-        ("nothing", "", ""),
-        ("text", "", ""),
-        ("decimal", "0.25", ""),
-        ("scalar", "0.5", ""),
-        ("array", "0.75", ""),
-        ("delete", "2.0", ""),
-        ("damage", "3.0", ""),
-        ("foreign", "4.0", ""),
-        ("delete_and_fail", "", "RuntimeError: as asked"),
-        ("damage_and_fail", "", "RuntimeError: as asked"),
-        ("mute", "", "Mute: "),
-        ("exit", "", "RuntimeError: the job called sys.exit(0) instead of returning"),
-        ("exit_3", "", "RuntimeError: the job called sys.exit(3) instead of returning"),
+        (
+            {
+                "not_a_number": "nan",
+                "infinite": "-inf",
+                "nothing": "",
+                "text": "",
+                "decimal": "0.25",
+                "scalar": "0.5",
+                "array": "0.75",
+                "delete": "2.0",
+                "damage": "3.0",
+                "foreign": "4.0",
+            },
+            0,
+        ),
+        (
+            {
+                "delete_and_fail": "RuntimeError: as asked",
+                "damage_and_fail": "RuntimeError: as asked",
+                "mute": "Mute: ",
+                "exit": "RuntimeError: the job called sys.exit(0) instead of returning",
+                "exit_3": "RuntimeError: the job called sys.exit(3) instead of returning",
+            },
+            1,
+        ),
     ],
 )
-def test_whatever_a_job_does_all_jobs_are_in_the_table_and_the_status_is_right(app, folder, do, value, error):
-    run = app(REPORT, f"do=score,{do},score", "train.schedule.cycle_mult=1")
+def test_whatever_jobs_do_all_are_in_the_table_and_the_status_is_right(app, folder, outcomes, status):
+    run = app(REPORT, f"do={','.join(outcomes)}", "train.schedule.cycle_mult=1")
+    assert run.status == status
     table = complete_table(run, folder)
-    assert [(row["job"], row["value"], row["error"]) for row in table[1:2]] == [("1", value, error)]
-    assert [float(row["value"]) > 0 for row in (table[0], table[2])] == [True, True]
-    assert run.status == (1 if error else 0)
-    shown = {row[1]: row for row in ranked(run.out)}
-    if value:
-        assert float(shown["1"][3]) == float(value) or math.isnan(float(value))
-    assert re.sub(r"\W", "", error) in re.sub(r"\W", "", run.out)
+    assert [row["do"] for row in table] == list(outcomes)
+    for row, outcome in zip(table, outcomes.values(), strict=True):
+        assert (row["value"], row["error"]) == (("", outcome) if status else (outcome, ""))
+        assert [row["job"], f"do={row['do']}", outcome.strip()[:5]] in [
+            [*one[1:3], one[3][:5]] for one in ranked(run.out)
+        ]
 
 
 @sketched
 def test_nan_ranks_behind_all_values_and_before_no_value(app):
-    for best in ("true", "false"):
-        run = app(
-            REPORT, "do=nothing,not_a_number,fail,score,infinite", f"hydra.callbacks.schedule_report.maximize={best}"
-        )
-        assert [row[3] for row in ranked(run.out)][2:4] == ["nan", ""]
-        assert [row[0] for row in ranked(run.out)] == ["1", "2", "3", "", ""]
-        assert run.status == 1
+    best = "hydra.callbacks.schedule_report.maximize=true"  # then minus infinity is the worst of numbers
+    run = app(REPORT, "do=nothing,not_a_number,fail,infinite", best)
+    values = ["-inf", "nan", "", "RuntimeError: as asked"]
+    assert [row[3] for row in ranked(run.out)] == values
+    assert [row[0] for row in ranked(run.out)] == ["1", "2", "", ""]
+    assert run.status == 1
 
 
 @pytest.mark.parametrize(
@@ -159,9 +165,10 @@ def test_what_is_a_number_is_read_as_one(value, read):
     assert number(value) == read
 
 
+@sketched
 def test_names_are_text_in_a_report_on_jobs_that_all_failed(app, folder):
     notes = ["[/data/a]", "$x$ and $y", "=1+1", "\x1b[31mred", "-1"]
-    run = app(REPORT, "do=fail", "note=" + ",".join(f"'{note}'" for note in notes), "+extra=1,2")
+    run = app(REPORT, "do=fail", "note=" + ",".join(f"'{note}'" for note in notes), "+extra=1")
     assert run.status == 1
     shown = ["[/data/a]", "$x$ and $y", "=1+1", "\\x1b[31mred", "-1"]
     for note in shown:
@@ -169,13 +176,13 @@ def test_names_are_text_in_a_report_on_jobs_that_all_failed(app, folder):
     assert "\x1b" not in run.out
     assert "\x1b" not in (folder / "out/sweep.csv").read_text()
     table = rows(folder)
-    assert [row["note"] for row in table[::2]] == [f"'{note}'" for note in shown]
+    assert [row["note"] for row in table] == [f"'{note}'" for note in shown]
     assert "'+extra" in table[0]
     assert (folder / "out/sweep.png").exists()
 
 
 @sketched
-@pytest.mark.parametrize("names", [["sweep.csv"], ["sweep.png"], ["sweep.csv", "sweep.png", "0/schedule.json"]])
+@pytest.mark.parametrize("names", [["sweep.csv"], ["sweep.png", "sweep.csv", "0/schedule.json"]])
 def test_a_full_disk_does_not_change_the_status(app, folder, caplog, names):
     (folder / "out/0").mkdir(parents=True)
     for name in names:
