@@ -37,8 +37,8 @@ def cli() -> None:
         for hint in misspelt(sys.argv[1:]) if stop.code else []:
             print(hint, file=sys.stderr)
         raise
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)  # as a shell says it, without a traceback
+    except KeyboardInterrupt as stop:
+        sys.exit(128 + getattr(stop, "number", signal.SIGINT))  # as a shell says it, without a traceback
 
 
 if __name__ == "__main__":

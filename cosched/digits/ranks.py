@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import multiprocessing
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import ignite.distributed as idist
@@ -17,6 +19,7 @@ from torch.multiprocessing.spawn import ProcessException
 
 import cosched.digits.resolver  # noqa: F401  # which the config uses, in each rank too
 from cosched import ConfigError
+from cosched.digits.stopping import Stopped, listening
 
 
 def train(cfg: DictConfig, folder: Path) -> float:
@@ -38,11 +41,27 @@ def train(cfg: DictConfig, folder: Path) -> float:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    stopped = 0
+
+    def relay(number: int) -> None:
+        nonlocal stopped
+        for rank in multiprocessing.active_children():
+            if stopped:  # by an earlier signal, and they are still there
+                rank.kill()
+            else:
+                os.kill(rank.pid or 0, number)
+        stopped = number
+
     try:
-        idist.spawn(backend, _rank, args=(cfg, folder), nproc_per_node=count, master_port=port)
+        with listening(relay):
+            idist.spawn(backend, _rank, args=(cfg, folder), nproc_per_node=count, master_port=port)
     except ProcessException as error:
+        if stopped:
+            raise Stopped(stopped) from None
         last = str(error).strip().splitlines()[-1]
         raise ConfigError(f"rank {error.error_index} of {count} has ended the run: {last}") from error
+    if stopped:
+        raise Stopped(stopped)
     return float(json.loads((folder / "metrics.json").read_text())["val_accuracy"])
 
 
@@ -55,7 +74,8 @@ def _rank(local_rank: int, cfg: DictConfig, folder: Path) -> None:
     if local_rank:
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123  # for as long as this process lives
     try:
-        training.train(cfg, folder)
+        with suppress(Stopped):
+            training.train(cfg, folder)
         gc.collect()  # the parallel model, which engine and handlers hold in a cycle, before the group that it talks in
         idist.barrier()
     except ConfigError as error:

@@ -31,6 +31,7 @@ from cosched.digits.checkpoints import find, save_checkpoints
 from cosched.digits.folder import HISTORY, alone_in, begin, checkpoints, refuse_used
 from cosched.digits.history import History
 from cosched.digits.parts import built, by_name, param_groups
+from cosched.digits.stopping import Stop, Stopped, listening
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +42,14 @@ def train(cfg: DictConfig, folder: Path) -> float:
     try:
         with alone_in(folder) if first else nullcontext():
             metrics = _train(cfg, folder)
-    except KeyboardInterrupt:
-        if first and checkpoints(folder):
-            print(f"interrupted: continue with resume_from={folder}", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        saved = checkpoints(folder)
+        if first and saved:
+            print(
+                f"{stop or 'interrupted'}, the last checkpoint is of iteration {saved[0][0]}: "
+                f"continue with resume_from={folder}",
+                file=sys.stderr,
+            )
         raise
     if first:
         print(
@@ -107,6 +113,7 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     history = History(schedulers, earlier.rows if earlier is not None else [])
     trainer.add_event_handler(Events.ITERATION_COMPLETED, history)
     save_checkpoints(trainer, state, folder, run, cfg.trainer.checkpoint_every, cfg.snapshots)  # after the row
+    stop = Stop(trainer)
     if cfg.trainer.progress_bar and rank == 0:
         bar = ProgressBar(desc="epochs", bar_format=None)
         bar.attach(trainer, "all", event_name=Events.EPOCH_COMPLETED, closing_event_name=Events.COMPLETED)
@@ -125,7 +132,10 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         idist.barrier()  # every rank has read the files of the run that is continued: one may now write its own
         started = time.perf_counter()
         if trainer.state.iteration < cfg.trainer.max_epochs * len(train_loader):
-            trainer.run(train_loader, cfg.trainer.max_epochs)
+            with listening(stop.hear):
+                trainer.run(train_loader, cfg.trainer.max_epochs)
+            if stop.number:
+                raise Stopped(stop.number)
         else:
             log.warning("%s has done its %s epochs: only evaluating", cfg.resume_from, cfg.trainer.max_epochs)
             begin_to_write(trainer)
