@@ -25,9 +25,10 @@ class TorchScheduler(LRScheduler):
     when it is made, and ``step()`` applies the next. Schedules that are to save their history do so in
     ``param_history``, by name: a value per driven group for each step.
 
-    Call ``step()`` once for each update, not for each batch or process; where it comes more often, the eighth update
-    warns. With Accelerate, give ``Accelerator(step_scheduler_with_optimizer=False)``, and call ``step()`` where
-    ``accelerator.sync_gradients`` is true. One process, or ``split_batches=True``, is right without that.
+    Call ``step()`` once for each update, not for each batch, process or epoch. If it comes more often in the first eight
+    updates, or not at all in the first epoch, a warning says so. With Accelerate, give
+    ``Accelerator(step_scheduler_with_optimizer=False)``, and call ``step()`` where ``accelerator.sync_gradients`` is
+    true. One process, or ``split_batches=True``, is right without that.
 
     In a config for ``hydra.utils.instantiate``, ``_partial_: true`` needs ``_recursive_: false`` beside it, so that the
     schedulers in ``scheduler`` are built here, where the optimizer is known.
@@ -127,17 +128,26 @@ class TorchScheduler(LRScheduler):
         return lambda step: apply(step // length)
 
     def _watch(self, *_: Any) -> None:
-        """Look at the first updates; a few without any ``step()``, or with one that a GradScaler skipped, are usual."""
+        """Look whether each of the first updates comes with one ``step()``, but for a few that a GradScaler skips."""
         self._seen.append(self.last_epoch)
-        if len(self._seen) < 8:
-            return
-        self._watching.remove()
-        if (steps := min(b - a for a, b in pairwise(self._seen))) > 1:
-            warnings.warn(
-                f"step() of the scheduler is called {steps} times for each update of the optimizer, and the schedule "
-                "is that much faster: call it once. Accelerate does so with step_scheduler_with_optimizer=False",
-                stacklevel=4,
+        count, first, last = len(self._seen), self._seen[0], self.last_epoch
+        whole = 0 if self.per_epoch else self.epoch_length or 0
+        text = ""
+        if count == whole > 1 and 0 <= first == last:  # one that waits in torch's SequentialLR is at -1
+            text = (
+                f"is not called in {count} updates of the optimizer, a whole epoch: call it after each, or give "
+                "event=epoch_started, where a step() is an epoch"
             )
+        elif count < 8 or (first == last and count < whole):
+            return
+        elif (steps := min(b - a for a, b in pairwise(self._seen))) > 1:
+            text = (
+                f"is called {steps} times for each update of the optimizer, and the schedule is that much faster: call "
+                "it once. Accelerate does so with step_scheduler_with_optimizer=False"
+            )
+        self._watching.remove()
+        if text:
+            warnings.warn(f"step() of the scheduler {text}", stacklevel=4)
 
     def step(self, epoch: int | None = None) -> None:
         """Apply the next values.

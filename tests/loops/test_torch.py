@@ -130,6 +130,30 @@ def test_several_steps_for_each_update_are_warned_of_once(steps):
     assert f"is called {steps} times for each update of the optimizer" in str(warned.message)
 
 
+@pytest.mark.parametrize("length", [2, 5, 30])
+def test_a_step_for_each_epoch_alone_is_warned_of_once(length):
+    scheduler = TorchScheduler(optimizer(), COSINE, epoch_length=length)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            for _ in range(length):
+                scheduler.optimizer.step()
+            scheduler.step()
+    (warned,) = caught
+    assert f"is not called in {length} updates of the optimizer, a whole epoch" in str(warned.message)
+
+
+def test_a_step_for_each_epoch_is_right_where_it_is_said():
+    scheduler = TorchScheduler(
+        optimizer(), {**COSINE, "event": "EPOCH_STARTED"}, epoch_length=20, event="epoch_started"
+    )
+    for _ in range(3):
+        for _ in range(20):
+            scheduler.optimizer.step()
+        scheduler.step()
+    assert scheduler.get_last_lr()[0] == cosched.CosineAnnealing(**FIELDS)(3)
+
+
 @pytest.mark.parametrize("skipped", [{1}, {2, 3, 4}, {1, 3, 5}])
 def test_updates_that_a_gradient_scaler_skips_are_steps_without_a_warning(skipped):
     scheduler = TorchScheduler(optimizer(), COSINE)
@@ -302,6 +326,13 @@ def test_it_stands_in_torchs_sequence():
     schedule = cosched.CosineAnnealing(**FIELDS)
     ours = walk(sequence(lambda o: TorchScheduler(o, schedule)), 30)
     assert ours == [0.05] * 4 + schedule.values(range(26)).tolist()
+
+
+def test_it_may_wait_in_torchs_sequence_for_longer_than_an_epoch():
+    o = optimizer()
+    waiting = TorchScheduler(o, COSINE, epoch_length=10)
+    sequence = lr_scheduler.SequentialLR(o, [lr_scheduler.ConstantLR(o, 0.5, 100), waiting], milestones=[25])
+    assert walk(sequence, 50) == [0.05] * 25 + cosched.CosineAnnealing(**FIELDS).values(range(25)).tolist()
 
 
 def test_it_stands_in_a_chain_where_each_drives_its_own_number():
