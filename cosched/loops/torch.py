@@ -25,7 +25,7 @@ class TorchScheduler(LRScheduler):
     when it is made, and ``step()`` applies the next. Schedules that are to save their history do so in
     ``param_history``, by name: a value per driven group for each step.
 
-    Call ``step()`` once for each update, not for each batch, process or epoch. If it comes more often in the first eight
+    Call ``step()`` once for each update, not for each batch, process or epoch. If it comes more often in the first 8
     updates, or not at all in the first epoch, a warning says so. With Accelerate, give
     ``Accelerator(step_scheduler_with_optimizer=False)``, and call ``step()`` where ``accelerator.sync_gradients`` is
     true. One process, or ``split_batches=True``, is right without that.
