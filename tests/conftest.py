@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests run at a time
@@ -19,3 +20,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment where our wheel is installed."""
     folder = tmp_path_factory.mktemp("installed")
     return environment(folder / "venv", build_wheel(folder))
+
+
+@pytest.fixture(autouse=True)
+def _nobody_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra shows tracebacks under a debugger, and takes a measurement of coverage for one."""
+    monkeypatch.setattr(sys, "gettrace", lambda: None)
