@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 train: $(VENV)/ready
 	$(BIN)/cosched-train $(ARGS)
 
+# `make test ARGS=--durations=10` names the ten slowest too.
 test: $(VENV)/ready
 	$(BIN)/pytest $(ARGS)
 
@@ -15,7 +16,7 @@ test: $(VENV)/ready
 test-next: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/next \
 		hydra-core==1.4.0rc3 omegaconf==2.4.1rc1
-	PYTHONPATH=$(abspath $(VENV)/next) $(BIN)/pytest tests/test_build.py tests/test_engine.py tests/test_plugin.py tests/test_preview.py
+	PYTHONPATH=$(abspath $(VENV)/next) $(BIN)/pytest tests/config tests/loops/test_attaching.py tests/sweeps
 
 # Training on several processes, a million events, sweeps under other launchers and sweepers, which this installs.
 test-more: $(VENV)/ready
