@@ -215,7 +215,7 @@ def test_the_status_is_right_where_nothing_can_be_reported(app, monkeypatch):
 @sketched
 def test_an_interrupted_sweep_has_a_table_too(app, folder):
     run = app(REPORT, "do=score,interrupt,score")
-    assert run.status == 130
+    assert run.status in (1, 130)  # Hydra 1.4 makes it 1
     table = complete_table(run, folder)
     assert [bool(row["value"]) for row in table] == [True, False, False]
     assert [row["error"] for row in table] == ["", "ended without a result", "not run, or nothing is left of it"]
