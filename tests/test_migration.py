@@ -116,7 +116,7 @@ def theirs(library, code, names, key, count):
 def ours(node, rate, count):
     """The values that the YAML gives an optimizer."""
     driven = optimizer(rate)
-    scheduler = TorchScheduler(driven, node, max_iters=count)
+    scheduler = TorchScheduler(driven, node)
     held = []
     for _ in range(count):
         held.append(driven.param_groups[0][node["param_name"]])

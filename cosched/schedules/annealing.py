@@ -145,7 +145,8 @@ class ExponentialAnnealing(CyclicalSchedule):
             low, high = math.log(abs(start)), math.log(abs(end))  # the ratio is out of range, what is between is not
             between = math.copysign(1.0, start) * np.exp(low + (high - low) * x)
             return np.where(x == 1.0, end, np.where(x == 0.0, start, between))
-        return np.where(x == 1.0, end, start * np.power(ratio, x))
+        # A start that multipliers have taken below float64's range is 0, and its end less than that.
+        return np.where((x == 1.0) | (np.asarray(start) == 0.0), end, start * np.power(ratio, x))
 
     def _enclosed(self, start: Interval, end: Interval, x: Interval) -> Interval:
         # In a straight line on a logarithmic scale, so the bounds are at the ends.

@@ -23,7 +23,7 @@ def register(name: str) -> Callable[[S], S]:
     """Make a shape, a dataclass derived from `cosched.Schedule` or one of our shapes, known to configs as ``name``.
 
     Then ``scheduler=name`` is an option of Hydra's with the fields of the shape, ``/cosched/phase/name`` is a phase,
-    and checkpoints hold it by that name. A package offers its shapes to every app in the environment by an entry point::
+    and checkpoints hold it by that name. A package offers a shape to every app in the environment by an entry point::
 
         [project.entry-points."cosched.shapes"]
         my_shape = "my_package.my_module:MyShape"

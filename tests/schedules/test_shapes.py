@@ -179,3 +179,11 @@ def test_equals_ignites_warmup():
     warmup = linear(0, S, 19)
     ours = then((warmup, 19), (CosineAnnealing(start_value=S, end_value=0.001, cycle_size=80), None))
     np.testing.assert_allclose(ours.values(range(N)), ignites(make), rtol=1e-12)
+
+
+def test_equal_factors_go_down_to_0_where_multipliers_leave_float64s_range():
+    fields = {"start_value": 1, "end_value": 0.64, "start_value_mult": 0.64, "end_value_mult": 0.64}
+    values = ExponentialAnnealing(**fields, cycle_size=2).values(range(4000))
+    oracle = np.exp(np.arange(4000) / 2 * np.log(0.64))
+    assert values == pytest.approx(oracle, rel=1e-9, abs=1e-300)
+    assert values[-1] == 0.0
