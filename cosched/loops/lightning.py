@@ -25,7 +25,7 @@ def _lightning() -> Any:
         try:
             return import_module(f"{name}.callbacks")
         except ModuleNotFoundError as error:
-            if not name.startswith(str(error.name)):
+            if not f"{name}.callbacks".startswith(str(error.name)):
                 raise
     return None
 
@@ -106,8 +106,11 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Apply the values of the coming update, whatever has been done to the optimizer meanwhile, and log them."""
         self._apply(trainer, pl_module)
-        if self._driving is not None and not trainer.barebones:
-            self.log_dict(dict(self._driving.values(f"{self.optimizer}/" if len(trainer.optimizers) > 1 else "")))
+        driving, every = self._driving, trainer.log_every_n_steps
+        if driving is None or trainer.barebones:
+            return
+        if every and (driving.last_epoch + 1) % every == 0:  # Lightning takes long to log, and passes on no other step
+            self.log_dict(dict(driving.values(f"{self.optimizer}/" if len(trainer.optimizers) > 1 else "")))
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Apply the next values, as Lightning steps its schedulers, for callbacks that come before this one."""
@@ -120,7 +123,7 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
         if before is None and trainer.ckpt_path is None and trainer.global_step and self._driving is not None:
             before = self._driving.state_dict()  # the trainer goes on
         trainer.fit_loop.setup_data()
-        if not trainer.num_training_batches:
+        if 0 in (trainer.num_training_batches, trainer.limit_train_batches):
             return
         run = _run_of(trainer, module)
         driving = _TrainersScheduler(
@@ -135,7 +138,10 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
             for number, what in part.target.numbers().items():
                 for other, numbers in _others(trainer, driving.optimizer):
                     if number in numbers:
-                        raise ConfigError(f"{name}: {what} is driven by {other}, too: use only one of them")
+                        raise ConfigError(
+                            f"{name}: {what} is driven by {other}, too: use only one of them, as model.scheduler=null "
+                            "does where a config makes that one"
+                        )
         if before is not None:
             driving.load_state_dict(before)
         self._driving = driving

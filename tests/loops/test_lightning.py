@@ -1,27 +1,17 @@
-"""Lightning's trainer turns the clock: values at each update, resumed runs, refusals, logs."""
+"""Lightning's trainer turns the clock: values at each update, several optimizers, resumed runs."""
 
-import copy
 import math
-from functools import cache
-from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning_helpers import BATCHES, COSINE, FIELDS, MARKS, fit, lightning, loader, trainer
 from omegaconf import OmegaConf
-from torch.optim import lr_scheduler
 
 import cosched
-from cosched import ConfigError, ScheduleCallback, TorchScheduler
+from cosched import ConfigError, ScheduleCallback
 
-pytestmark = [
-    pytest.mark.loops,
-    pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.warnings.PossibleUserWarning"),  # on tiny data
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated:FutureWarning"),  # torch of Lightning
-    pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint need to be provided"),
-]
+pytestmark = MARKS
 
-FIELDS = {"start_value": 0.1, "end_value": 0.001, "cycle_size": 10}
-COSINE = {"_target_": "cosched.CosineAnnealingScheduler", "param_name": "lr", **FIELDS}
 SEVERAL = """
 lr:
   _target_: cosched.PhasesScheduler
@@ -33,93 +23,6 @@ momentum: {_target_: cosched.LinearCyclicalScheduler, param_name: momentum, star
            cycle_size: 2, event: EPOCH_STARTED}
 decay: {_target_: cosched.ConstantScheduler, param_name: weight_decay, value: 0.5, param_group: "back*"}
 """
-BATCHES = 5
-
-
-def sgd(layer, **options):
-    named = [{"params": [one], "name": name} for one, name in zip(layer.parameters(), ("back", "head"), strict=True)]
-    return torch.optim.SGD(named, **{"lr": 0.1, "momentum": 0.9, **options})
-
-
-@cache
-def lightning():
-    """Lightning, which is not there where these tests are only collected, and a module made with it."""
-    import lightning.pytorch
-
-    class Module(lightning.pytorch.LightningModule):
-        """Notes what its optimizers hold before each of their updates, and the epoch."""
-
-        def __init__(self, configure=sgd, steps=None):
-            super().__init__()
-            self.layer = torch.nn.Linear(2, 1)
-            self.configure, self.steps = configure, steps
-            self.automatic_optimization = steps is None
-            self.seen, self.validated = {}, 0
-
-        def configure_optimizers(self):
-            made = self.configure(self.layer)
-            optimizers = made if isinstance(made, list) else [made["optimizer"] if isinstance(made, dict) else made]
-            for i, optimizer in enumerate(optimizers):
-                optimizer.register_step_pre_hook(lambda one, *_, i=i: self.note(i, one))
-            return made
-
-        def note(self, i, optimizer):
-            groups = [
-                {key: copy.deepcopy(one) for key, one in g.items() if key != "params"} for g in optimizer.param_groups
-            ]
-            self.seen.setdefault(i, []).append((self.current_epoch, groups))
-
-        def training_step(self, batch, batch_idx):
-            loss = self.layer(batch).sum()
-            if self.automatic_optimization:
-                return loss
-            self.manual_backward(loss)
-            for i in self.steps(batch_idx):
-                self.optimizers(use_pl_optimizer=True)[i].step()
-            return None
-
-        def validation_step(self, batch, batch_idx):
-            self.validated += 1
-            self.log("score", self.layer(batch).sum())
-
-        test_step = validation_step
-
-        def predict_step(self, batch, batch_idx):
-            self.validated += 1
-            return self.layer(batch)
-
-        def held(self, name, i=0, group=0):
-            return [groups[group][name] for _, groups in self.seen.get(i, ())]
-
-        def epochs(self):
-            return [epoch for epoch, _ in self.seen[0]]
-
-    return SimpleNamespace(Module=Module, **vars(lightning.pytorch))
-
-
-def loader(batches=BATCHES):
-    return torch.utils.data.DataLoader(torch.randn(batches, 2), batch_size=1)
-
-
-def trainer(folder, *callbacks, **options):
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False, "accelerator": "cpu"}
-    given = {
-        "enable_checkpointing": False,
-        "default_root_dir": folder,
-        "callbacks": list(callbacks),
-        **quiet,
-        **options,
-    }
-    return lightning().Trainer(**given)
-
-
-def fit(folder, scheduler, module=None, ckpt_path=None, callbacks=(), **options):
-    """The module after a fit."""
-    module = module or lightning().Module()
-    trainer(folder, ScheduleCallback(scheduler), *callbacks, **options).fit(module, loader(), ckpt_path=ckpt_path)
-    return module
-
-
 # Values
 
 
@@ -224,7 +127,7 @@ def test_each_of_several_optimizers_has_its_own_schedules(tmp_path):
     module = lightning().Module(two, steps=lambda batch: (0, 1))
     other = {**COSINE, "end_value": 0.05, "cycle_size": "50%"}
     callbacks = [ScheduleCallback(COSINE), ScheduleCallback({"rate": other}, optimizer=1)]
-    run = trainer(tmp_path, *callbacks, max_epochs=4)
+    run = trainer(tmp_path, *callbacks, max_epochs=4, log_every_n_steps=1)
     run.fit(module, loader())
     assert run.global_step == 40, "Lightning counts the steps of both"
     assert module.held("lr", 0) == cosched.CosineAnnealing(**FIELDS).values(range(20)).tolist()
@@ -390,161 +293,33 @@ def test_only_a_fit_is_its_business(tmp_path):
         run.fit(module, loader())
 
 
-# Refusals
+def test_data_that_can_be_resumed_are(tmp_path):
+    class Loader(torch.utils.data.DataLoader):
+        """Begins at the batch where its state was saved, as torchdata's does."""
 
-
-@pytest.mark.parametrize(
-    ("node", "message"),
-    [
-        ({**COSINE, "cycle_mlt": 2}, "scheduler: .* has no field 'cycle_mlt': did you mean 'cycle_mult'|no argument"),
-        ({"rate": {**COSINE, "param_name": "Ir"}}, "scheduler.rate: .* names no number to schedule: did you mean 'lr'"),
-        ({**COSINE, "end_value": -0.1}, "lr: lr is -0.0309017 at event 6"),
-        ({**COSINE, "cycle_size": "5%"}, "cycle_size='5%' is 1 iterations where epoch_length=5, max_epochs=4"),
-        ({"a": COSINE, "b": COSINE}, "lr of group back is driven twice, by a and by b"),
-        ({**COSINE, "event": "iteration_completed"}, "event=.* is for ignite's engines"),
-        ({**COSINE, "_target_": "os.getcwd"}, "_target_=os.getcwd would call os.getcwd"),
-    ],
-)
-def test_what_cannot_be_right_is_refused_before_any_batch(tmp_path, node, message):
-    module = lightning().Module()
-    with pytest.raises(ConfigError, match=message):
-        trainer(tmp_path, ScheduleCallback(node), max_epochs=4).fit(module, loader(), loader())
-    assert (module.seen, module.validated) == ({}, 0)
-
-
-def with_lightnings(make, **options):
-    def configure(layer):
-        optimizer = sgd(layer, **options)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": make(optimizer), "monitor": "score", "interval": "step"},
-        }
-
-    return configure
-
-
-@pytest.mark.parametrize(
-    ("make", "name", "message"),
-    [
-        (lambda o: lr_scheduler.StepLR(o, 3), "lr", "lr of group back is driven by StepLR from configure_optimizers"),
-        (lambda o: lr_scheduler.ReduceLROnPlateau(o), "lr", "lr of group back is driven by ReduceLROnPlateau"),
-        (lambda o: lr_scheduler.OneCycleLR(o, 0.1, 20), "momentum", "momentum of group back is driven by OneCycleLR"),
-        (lambda o: TorchScheduler(o, {**COSINE, "param_name": "momentum"}), "momentum", "is driven by TorchScheduler"),
-    ],
-)
-def test_a_second_scheduler_of_the_same_number_is_refused(tmp_path, make, name, message):
-    with pytest.raises(ConfigError, match=message):
-        fit(tmp_path, {**COSINE, "param_name": name}, lightning().Module(with_lightnings(make)), max_epochs=4)
-
-
-def test_one_of_another_number_is_not(tmp_path):
-    module = lightning().Module(with_lightnings(lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.5)))
-    fit(tmp_path, {**COSINE, "param_name": "momentum"}, module, max_epochs=3)
-    assert module.held("momentum") == cosched.CosineAnnealing(**FIELDS).values(range(15)).tolist()
-    assert module.held("lr") == [0.1 * 0.5**i for i in range(15)]
-
-
-def test_averaging_that_drives_the_rate_is_refused(tmp_path):
-    averaging = lightning().callbacks.StochasticWeightAveraging(swa_lrs=0.05)
-    with pytest.raises(ConfigError, match="lr: lr of group back is driven by StochasticWeightAveraging, too"):
-        fit(tmp_path, COSINE, callbacks=[averaging], max_epochs=4)
-
-
-def test_two_callbacks_of_one_optimizer_are_refused(tmp_path):
-    callbacks = [ScheduleCallback(COSINE), ScheduleCallback({"momentum": {**COSINE, "param_name": "momentum"}})]
-    with pytest.raises(RuntimeError, match="more than one stateful callback of type `ScheduleCallback`"):
-        trainer(tmp_path, *callbacks)
-    run = trainer(tmp_path, callbacks[0])
-    run.callbacks.append(callbacks[1])
-    with pytest.raises(
-        ConfigError, match="optimizer=0 has two ScheduleCallbacks: give one of them all schedulers, in a"
-    ):
-        run.fit(lightning().Module(), loader())
-
-
-def test_an_optimizer_is_one_that_there_is(tmp_path):
-    with pytest.raises(ConfigError, match="optimizer=1 is out of range: configure_optimizers gives 1, so give 0 to 0"):
-        trainer(tmp_path, ScheduleCallback(COSINE, optimizer=1), max_epochs=1).fit(lightning().Module(), loader())
-    for wrong in (-1, "0", True, None):
-        with pytest.raises(ConfigError, match=f"optimizer={wrong!r} must be the number of an optimizer, from 0"):
-            ScheduleCallback(COSINE, optimizer=wrong)
-
-
-def test_a_config_is_resolved_once_when_the_callback_is_made():
-    app = OmegaConf.create({"rate": 0.5, "scheduler": {**COSINE, "start_value": "${rate}"}})
-    callback = ScheduleCallback(app.scheduler)
-    app.rate = 0.25
-    assert callback.scheduler["start_value"] == 0.5
-    app.scheduler.start_value = "\\${rate}"
-    with pytest.raises(ConfigError, match=r"scheduler.start_value='\$.rate.' still holds"):
-        ScheduleCallback(app.scheduler)
-    with pytest.raises(ConfigError, match=r"scheduler.start_value='\$.rate.' still holds"):
-        ScheduleCallback({**COSINE, "start_value": "${rate}"})
-
-
-# What others see of the values
-
-
-def logger():
-    class Kept(lightning().loggers.logger.DummyLogger):
         def __init__(self):
-            super().__init__()
-            self.rows = []
+            super().__init__(torch.arange(10.0).reshape(5, 2), batch_size=1)
+            self.at, self.given = 0, []
 
-        def log_metrics(self, metrics, step=None):
-            self.rows.append((step, dict(metrics)))
+        def __iter__(self):
+            batches = list(super().__iter__())
+            while self.at < len(batches):
+                self.at += 1
+                self.given.append(self.at)
+                yield batches[self.at - 1]
+            self.at = 0
 
-        def column(self, name):
-            return [(step, row[name]) for step, row in self.rows if name in row]
+        def state_dict(self):
+            return {"at": self.at}
 
-    return Kept()
+        def load_state_dict(self, state):
+            self.at = state["at"]
 
+    def run(*callbacks, ckpt_path=None, **options):
+        data, module = Loader(), lightning().Module()
+        trainer(tmp_path, ScheduleCallback(COSINE), *callbacks, **options).fit(module, data, ckpt_path=ckpt_path)
+        return data.given
 
-@pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize("interval", ["step", "epoch"])
-def test_lightnings_monitor_sees_the_values_wherever_it_stands(tmp_path, first, interval):
-    monitor = lightning().callbacks.LearningRateMonitor(interval, log_momentum=True)
-    several = {"lr": COSINE, "momentum": {**COSINE, "param_name": "momentum", "event": "EPOCH_STARTED"}}
-    callbacks = [monitor, ScheduleCallback(several)] if first else [ScheduleCallback(several), monitor]
-    kept = logger()
-    run = trainer(tmp_path, *callbacks, logger=kept, max_epochs=3, log_every_n_steps=1)
-    run.fit(lightning().Module(), loader())
-    schedule, steps = cosched.CosineAnnealing(**FIELDS), range(15) if interval == "step" else range(0, 15, 5)
-    assert kept.column("lr-SGD/back") == [(i, schedule(i)) for i in steps]
-    assert kept.column("lr-SGD/back-momentum") == [(i, schedule(i // 5)) for i in steps]
-
-
-@pytest.mark.parametrize("accumulated", [1, 2])
-def test_values_are_logged_as_any_metric(tmp_path, accumulated):
-    kept = logger()
-    several = {"lr": {**COSINE, "relative": True}, "eps": {**COSINE, "param_name": "eps"}}
-    run = trainer(
-        tmp_path,
-        ScheduleCallback(several),
-        logger=kept,
-        max_epochs=3,
-        log_every_n_steps=1,
-        accumulate_grad_batches=accumulated,
-    )
-
-    def adam(layer):
-        return torch.optim.Adam(
-            [{"params": [layer.weight], "name": "back"}, {"params": [layer.bias], "lr": 0.5}], lr=1.0
-        )
-
-    module = lightning().Module(adam)
-    run.fit(module, loader())
-    for name, held in (
-        ("eps", module.held("eps")),
-        ("lr/back", module.held("lr")),
-        ("lr/pg2", module.held("lr", group=1)),
-    ):
-        assert [value for _, value in kept.column(f"schedule/{name}")] == pytest.approx(held, rel=1e-6)
-    assert run.callback_metrics["schedule/eps"] == pytest.approx(module.held("eps")[-1])
-
-
-def test_a_bare_trainer_is_not_asked_to_log(tmp_path):
-    run = lightning().Trainer(barebones=True, accelerator="cpu", callbacks=[ScheduleCallback(COSINE)], max_epochs=2)
-    module = lightning().Module()
-    run.fit(module, loader())
-    assert module.held("lr") == cosched.CosineAnnealing(**FIELDS).values(range(10)).tolist()
+    run(checkpoints(tmp_path), enable_checkpointing=True, max_steps=3)
+    resumed = run(ckpt_path=tmp_path / "checkpoints/step=3.ckpt", max_epochs=1)
+    assert resumed[0] > 1, "the callback has not asked for the data before their state was there"
