@@ -323,3 +323,17 @@ def test_data_that_can_be_resumed_are(tmp_path):
     run(checkpoints(tmp_path), enable_checkpointing=True, max_steps=3)
     resumed = run(ckpt_path=tmp_path / "checkpoints/step=3.ckpt", max_epochs=1)
     assert resumed[0] > 1, "the callback has not asked for the data before their state was there"
+
+
+def test_a_strategy_that_restores_the_checkpoint_later_is_as_good(tmp_path):
+    from lightning.pytorch.strategies import SingleDeviceStrategy
+
+    class Late(SingleDeviceStrategy):
+        """As those that shard the module and the optimizer."""
+
+        restore_checkpoint_after_setup = True
+
+    file, whole = saved(tmp_path, 7, COSINE, max_epochs=2)
+    assert fit(tmp_path, COSINE, ckpt_path=file, max_epochs=2, strategy=Late()).seen[0] == whole.seen[0][7:]
+    with pytest.raises(ConfigError, match=r"cycle_mult is 1.0 there and 2.0 here"):
+        fit(tmp_path, {**COSINE, "cycle_mult": 2.0}, ckpt_path=file, max_epochs=2, strategy=Late())
