@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-next test-more bench lint
 
@@ -14,14 +15,15 @@ test: $(VENV)/ready
 
 # What touches Hydra, on the release candidate of its next version.
 test-next: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/next \
-		hydra-core==1.4.0rc3 omegaconf==2.4.1rc1
+	$(PIP) --no-deps --upgrade --target $(VENV)/next hydra-core==1.4.0rc3 omegaconf==2.4.1rc1
 	PYTHONPATH=$(abspath $(VENV)/next) $(BIN)/pytest tests/config tests/loops/test_attaching.py tests/sweeps
 
-# Training on several processes, a million events, sweeps under other launchers and sweepers, which this installs.
+# What takes its time, other people's training loops, launchers and sweepers, which this installs. (timm would bring a
+# torchvision for another torch; what is tested of it does without.)
 test-more: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sweeps]'
-	$(BIN)/pytest -m 'sweeps or slow' $(ARGS)
+	$(PIP) --constraint constraints.txt --editable '.[accelerate,lightning,migration,sweeps,transformers]'
+	$(PIP) --constraint constraints.txt --no-deps timm
+	$(BIN)/pytest -m 'sweeps or slow or loops' $(ARGS)
 
 # Every figure beside its peers, into benchmarks/RESULTS.md.
 bench: $(VENV)/ready
@@ -35,5 +37,5 @@ lint: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --constraint constraints.txt --editable '.[dev]'
 	touch $@

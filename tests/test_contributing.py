@@ -9,18 +9,24 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers import ROOT, Run
+from helpers import ROOT, Run, Start
+
+from cosched.schedules import registry
+
+pytestmark = pytest.mark.xdist_group("started")  # one server for all
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 OURS, MODULE, USE = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 [PROJECT] = re.findall(r"```toml\n(.*?)```", TEXT, flags=re.DOTALL)
 
 APP = """
-import sys
+import warnings
 import hydra
 import torch
 from ignite.engine import Engine
 import cosched
+
+warnings.simplefilter("ignore")  # what torch has deprecated
 
 @hydra.main(version_base=None, config_path=None)
 def main(cfg):
@@ -63,12 +69,10 @@ def package(tmp_path_factory):
 
 
 @pytest.fixture
-def app(tmp_path, package, monkeypatch):
+def app(tmp_path, package):
     """A stranger's app in that environment; call it with overrides."""
-    (tmp_path / "app.py").write_text(APP)
-    monkeypatch.setenv("PYTHONPATH", str(package))
-    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
-    return lambda *arguments: Run(sys.executable, "app.py", *arguments, cwd=tmp_path)
+    (tmp_path / "app.py").write_text(f"import sys\nsys.path.insert(0, {str(package)!r})\n{APP}")
+    return lambda *arguments: Start(tmp_path / "app.py", *arguments, cwd=tmp_path)
 
 
 def rates(run):
@@ -105,9 +109,9 @@ def test_it_drives_an_engine_and_continues_in_another_process(app):
     assert "cycle_mult is 1.0 there and 2.0 here" in other.err
 
 
-def test_a_checkpoint_of_it_names_the_remedy_where_the_package_is_missing(app, monkeypatch):
+def test_a_checkpoint_of_it_names_the_remedy_where_the_package_is_missing(app, tmp_path):
     app(*FIELDS, "+path=state.pt").check()
-    monkeypatch.delenv("PYTHONPATH")
+    (tmp_path / "app.py").write_text(APP)
     ours = ["+scheduler=cosine_annealing", *FIELDS[1:], "+path=state.pt", "+resume=true"]
     refused = app(*ours, "+epochs=5")
     assert refused.status == 1
@@ -127,9 +131,11 @@ def test_it_is_swept_and_previewed(app, tmp_path):
     )
 
 
-def test_other_processes_know_it(app, tmp_path):
+@pytest.mark.slow
+def test_other_processes_know_it(app, tmp_path, package, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(package))
     sweep = ["-m", *FIELDS, "scheduler.cycle_size=4,5", "hydra.sweep.dir=out", "hydra/launcher=joblib"]
-    app(*sweep, "hydra/callbacks=schedule_report").check()
+    Run(sys.executable, tmp_path / "app.py", *sweep, "hydra/callbacks=schedule_report", cwd=tmp_path).check()
     with (tmp_path / "out/sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["value"]) for row in rows] == pytest.approx([square(19, 4), square(19, 5)], abs=1e-15)
@@ -150,6 +156,7 @@ def test_it_is_a_phase_from_the_command_line(app):
 
 def test_in_python_it_is_a_schedule_like_ours(package, monkeypatch):
     monkeypatch.syspath_prepend(package)
+    monkeypatch.setattr(registry, "_shapes", dict(registry._shapes))  # forgotten afterwards
     names = {"__name__": "app"}
     exec(USE, names)
     assert names["schedule"].values([0, 5, 15, 20]).tolist() == [1, 0.75, 1, 0.75]

@@ -10,6 +10,8 @@ from helpers import JOB, ROOT, TINY, Run, Start
 
 from cosched.schedules import registry
 
+pytestmark = pytest.mark.xdist_group("started")  # one server for all
+
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 FILES = {name: text for _, text in BLOCKS for name in re.findall(r"\A# (\S+\.\w+)\n", text)}

@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 from cosched import CosineAnnealing
 from cosched.digits import command
 
+pytestmark = pytest.mark.xdist_group("started")  # one server for all
+
 
 def test_a_run_leaves_its_results_in_its_folder(tmp_path):
     overrides = ["scheduler.cycle_size=15", "scheduler.start_value=0.2", "trainer.progress_bar=true"]

@@ -65,9 +65,10 @@ def test_a_run_saves_a_last_checkpoint_says_how_to_go_on_and_does(tmp_path, monk
             trainer.add_event_handler(Events.ITERATION_STARTED(once=at), signal.raise_signal, signal.SIGTERM)
 
     train_tiny(tmp_path / "whole", "trainer.max_epochs=2")
-    with monkeypatch.context() as patched, pytest.raises(Stopped, match="stopped by SIGTERM"):
+    with monkeypatch.context() as patched:
         patched.setattr(training, "Stop", Ringing)
-        train_tiny(tmp_path / "run", "trainer.max_epochs=2")
+        with pytest.raises(Stopped, match="stopped by SIGTERM"):
+            train_tiny(tmp_path / "run", "trainer.max_epochs=2")
     assert checkpoints(tmp_path / "run")[0][0] == at == len(history(tmp_path / "run"))
     said = capsys.readouterr().err
     assert f"stopped by SIGTERM, the last checkpoint is of iteration {at}: continue with resume_from=" in said

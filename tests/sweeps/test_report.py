@@ -60,6 +60,7 @@ def test_the_report_on_a_sweep_with_failed_jobs(app, folder):
     assert (folder / "out/1/schedule.png").exists()
 
 
+@pytest.mark.slow
 def test_the_report_on_a_sweep_in_other_processes(folder):
     """A job ends its process, one raises what cannot be pickled."""
     command = [sys.executable, "app.py", "-m", "hydra.sweep.dir=out", REPORT, "hydra/launcher=joblib"]
