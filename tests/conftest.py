@@ -1,5 +1,6 @@
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests run at a time
@@ -23,6 +24,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _nobody_traces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hydra shows tracebacks under a debugger, and takes a measurement of coverage for one."""
+def _nobody_traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hydra shows tracebacks under a debugger, and would take a measurement of coverage for one."""
+    tracing = sys.gettrace
+    tracer = tracing()
     monkeypatch.setattr(sys, "gettrace", lambda: None)
+    yield
+    if tracing() is not tracer:  # Python ends it after a recursion that was too deep
+        sys.settrace(tracer)
