@@ -26,7 +26,8 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
-from cosched import Run, attach, draw_applied
+from cosched import ConfigError, Run, TorchScheduler, attach, draw_applied
+from cosched.digits import loop
 from cosched.digits.checkpoints import find, save_checkpoints
 from cosched.digits.folder import HISTORY, alone_in, begin, checkpoints, refuse_used
 from cosched.digits.history import History
@@ -63,6 +64,10 @@ def train(cfg: DictConfig, folder: Path) -> float:
 
 def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     # What may be refused is refused before anything is written.
+    if cfg.loop not in ("ignite", "torch"):
+        raise ConfigError(f"loop={cfg.loop!r} must be ignite or torch")
+    if cfg.snapshots and cfg.loop == "torch":
+        raise ConfigError("snapshots=true follows events that loop=torch does not have: use loop=ignite")
     earlier = None if cfg.resume_from is None else find(Path(str(cfg.resume_from)))
     in_place = earlier is not None and earlier.file.parent.resolve() == folder.resolve()
     if not in_place:
@@ -88,7 +93,10 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         average = EMAHandler(model, cfg.trainer.ema_momentum)
         average.attach(trainer)
         evaluated = state["average"] = average.ema_model
-    schedulers = by_name(attach(trainer, cfg.get("scheduler"), optimizer))
+    declared, plain = cfg.get("scheduler"), None
+    if cfg.loop == "torch":
+        plain = TorchScheduler(optimizer, declared, epoch_length=run.epoch_length, max_epochs=run.max_epochs)
+    schedulers: dict[str, Any] = by_name(plain.parts if plain else attach(trainer, declared, optimizer))
     state |= {f"scheduler {name}": scheduler for name, scheduler in schedulers.items()}
     evaluator = create_supervised_evaluator(
         evaluated, {"val_accuracy": Accuracy(), "val_loss": Loss(nn.functional.cross_entropy)}, device
@@ -133,7 +141,10 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         started = time.perf_counter()
         if trainer.state.iteration < cfg.trainer.max_epochs * len(train_loader):
             with listening(stop.hear):
-                trainer.run(train_loader, cfg.trainer.max_epochs)
+                if plain:
+                    loop.run(trainer, parallel, optimizer, plain, train_loader, cfg.trainer.max_epochs, device)
+                else:
+                    trainer.run(train_loader, cfg.trainer.max_epochs)
             if stop.number:
                 raise Stopped(stop.number)
         else:
@@ -150,7 +161,7 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     }
     if rank == 0:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        declared = history.declared(trainer.state.iteration, len(train_loader))
-        if declared:
-            draw_applied(folder / "schedule.png", declared, history.applied, trainer.state.iteration, len(train_loader))
+        curves = history.declared(trainer.state.iteration, len(train_loader))
+        if curves:
+            draw_applied(folder / "schedule.png", curves, history.applied, trainer.state.iteration, len(train_loader))
     return metrics

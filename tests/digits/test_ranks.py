@@ -78,8 +78,9 @@ def test_two_ranks_train_as_one_does_and_one_writes(tmp_path):
     rows = history(tmp_path / "out")
     assert [int(row["iteration"]) for row in rows] == list(range(1, 226)), "each batch is shared: as many as on one"
     assert column(rows, "lr") == CURVE.values(range(225)).tolist()
-    for count, epochs in (("3", 16), ("null", 17)):
-        more = [f"distributed.nproc_per_node={count}", f"trainer.max_epochs={epochs}", "resume_from=out"]
+    for count, epochs, loop in (("3", 16, "torch"), ("null", 17, "ignite")):
+        of_run = [f"distributed.nproc_per_node={count}", f"trainer.max_epochs={epochs}", f"loop={loop}"]
+        more = [*of_run, "resume_from=out"]
         again = Start(JOB, "trainer.progress_bar=false", "hydra.run.dir=out", *more, cwd=tmp_path).check()
         assert again.out.count(f"resumed from out/checkpoint_{epochs * 15 - 15}.pt: iteration {epochs * 15 - 15}") == 1
     assert column(history(tmp_path / "out"), "lr") == CURVE.values(range(255)).tolist()
