@@ -39,22 +39,21 @@ class Stop:
     """Asks an engine to end after an iteration, at the same one in all ranks, once one of them has a signal.
 
     Attributes:
-        number: of the signal; 0: there was none.
+        number: of the signal that ends the run; 0: none does.
     """
 
     def __init__(self, trainer: Engine) -> None:
-        self.number = 0
+        self.number = self._heard = 0  # apart, for a signal may come while the ranks compare what they have heard
         self.trainer = trainer
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._look)
 
     def hear(self, number: int) -> None:
         """Take note of a signal; where nobody relays signals to several ranks, do not wait after the second."""
-        if self.number and idist.get_world_size() == 1:
+        if self._heard and idist.get_world_size() == 1:
             raise Stopped(number)
-        self.number = number
+        self._heard = number
 
     def _look(self) -> None:
-        if idist.get_world_size() > 1:
-            self.number = int(idist.all_reduce(self.number, "MAX"))
+        self.number = int(idist.all_reduce(self._heard, "MAX")) if idist.get_world_size() > 1 else self._heard
         if self.number:
             self.trainer.terminate()
