@@ -2,10 +2,7 @@
 
 import csv
 import json
-import signal
-import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -93,24 +90,6 @@ def test_what_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "tqdm" else name)
     with pytest.raises(SystemExit, match=r"^cosched-train needs tqdm: pip install 'cosched\[train\]'$"):
         command.cli()
-
-
-@pytest.mark.slow
-def test_an_interrupted_run_says_how_to_go_on(tmp_path):
-    arguments = [JOB, *TINY, "trainer.max_epochs=100000", "hydra.run.dir=out"]
-    with subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as job:
-        while not list(tmp_path.glob("out/checkpoint_*.pt")):
-            assert job.poll() is None
-            time.sleep(0.05)
-        job.send_signal(signal.SIGINT)
-        _, errors = job.communicate(timeout=60)
-    assert job.returncode == 130
-    assert f"interrupted: continue with resume_from={tmp_path / 'out'}" in errors
-    assert "Traceback" not in errors
-    last = max(int(file.stem.rpartition("_")[2]) for file in tmp_path.glob("out/checkpoint_*.pt"))
-    again = [f"trainer.max_epochs={last // 15 + 1}", "resume_from=out", "hydra.run.dir=out"]
-    run = Start(JOB, *TINY, *again, cwd=tmp_path).check()
-    assert f"resumed from out/checkpoint_{last}.pt: iteration {last}, epoch {last // 15}" in run.out
 
 
 @pytest.mark.slow
