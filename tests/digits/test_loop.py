@@ -84,7 +84,8 @@ def test_a_run_goes_on_in_the_other_loop_bit_by_bit(tmp_path, monkeypatch, loop,
         """Has a signal in a given iteration."""
 
         def _look(self):
-            self.number = 15 if self.trainer.state.iteration == at else 0
+            if self.trainer.state.iteration == at:
+                self.hear(15)
             super()._look()
 
     options = [*CONFIGS[config].split(), "trainer.max_epochs=4"]
