@@ -52,11 +52,16 @@ def plain(value):
     return {key: plain(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def slow_but(*quick):
+    """The names of the configs, of which only these are tried in the quick suite."""
+    return [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in CONFIGS]
+
+
+@pytest.mark.parametrize("config", slow_but("groups by name", "epochs", "moving average"))
 def test_both_loops_leave_the_same_values_weights_and_checkpoints(tmp_path, config):
     for name in OTHER:
         options = ["trainer.max_epochs=3", "trainer.checkpoint_every=20", f"loop={name}"]
-        train_tiny(tmp_path / name, *config.split(), *options)
+        train_tiny(tmp_path / name, *CONFIGS[config].split(), *options)
     assert len(history(tmp_path / "torch")) == 45
     assert left(tmp_path / "torch") == left(tmp_path / "ignite")
 
@@ -78,7 +83,7 @@ def test_the_plain_loop_steps_a_scheduler_of_torchs_after_each_update_but_the_la
 
 
 @pytest.mark.parametrize("at", [20, 30])
-@pytest.mark.parametrize("config", ["two schedulers", "groups by name", "epochs", "percent"])
+@pytest.mark.parametrize("config", slow_but("percent"))
 def test_a_run_goes_on_in_the_other_loop_bit_by_bit(tmp_path, monkeypatch, loop, config, at):
     class Ended(Stop):
         """Has a signal in a given iteration."""
