@@ -107,10 +107,8 @@ def killed_in(step, folder, *overrides):
     steps(count, folder, *overrides)
 
 
-@pytest.mark.parametrize(
-    ("kills", "rewind"),
-    [(0, False), pytest.param(20, False, marks=pytest.mark.slow), pytest.param(20, True, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "rewind"), [(20, False), (20, True)])
 def test_a_run_that_is_killed_while_it_resumes_loses_nothing(once, tmp_path, kills, rewind):
     def resuming(folder):
         return folder, f"resume_from={folder / 'checkpoint_15.pt' if rewind else folder}", "trainer.max_epochs=3"

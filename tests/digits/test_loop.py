@@ -57,7 +57,7 @@ def slow_but(*quick):
     return [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in CONFIGS]
 
 
-@pytest.mark.parametrize("config", slow_but("groups by name", "epochs", "moving average"))
+@pytest.mark.parametrize("config", slow_but("groups by name", "epochs"))
 def test_both_loops_leave_the_same_values_weights_and_checkpoints(tmp_path, config):
     for name in OTHER:
         options = ["trainer.max_epochs=3", "trainer.checkpoint_every=20", f"loop={name}"]
