@@ -44,7 +44,9 @@ def mypy() -> Iterator[tuple[Place, str, str]]:
 
 def pyright() -> Iterator[tuple[Place, str, str]]:
     """Where pyright finds an error, which one and its message."""
-    for found in json.loads(output("basedpyright", "--outputjson", "--level=error"))["generalDiagnostics"]:
+    for found in json.loads(output("basedpyright", "--outputjson", "--level=error", "--pythonpath", sys.executable))[
+        "generalDiagnostics"
+    ]:
         place = Path(found["file"]).name, found["range"]["start"]["line"] + 1
         yield place, found.get("rule", "syntax"), found["message"]
 
