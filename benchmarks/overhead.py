@@ -79,7 +79,7 @@ def measure() -> list[Row]:
             above = {name: statistics.median(r[name] - r["empty"] for r in rounds) for name in kinds if name != "empty"}
             for name, value in above.items():
                 to_ignite, to_floor = value / above["ignite"], value / above["bare assignment"]
-                target = {1: to_ignite <= 0.5, 1000: to_floor <= 1.25}.get(groups) if name == "cosched" else None
+                target = {1: to_ignite <= 0.6, 1000: to_floor <= 1.1}.get(groups) if name == "cosched" else None
                 beside = f"{to_ignite:.2f} x ignite, {to_floor:.2f} x bare assignment"
                 rows.append(Row(f"{groups} groups, cycle_mult {mult:g}: {name}", value, "us", beside, target))
     return rows
