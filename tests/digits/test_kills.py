@@ -119,7 +119,7 @@ def test_a_run_that_is_killed_while_it_resumes_loses_nothing(once, tmp_path, kil
     expected = result(whole)
     opened = done.count(("c_return", "open"))
     assert opened >= 3, "the id of the run, the earlier rows, those to come"
-    for step in (*range(-opened, 0), *range(1, len(done), len(done) // kills if kills else len(done))):
+    for step in (*range(-opened, 0), *range(1, len(done), len(done) // kills)):
         folder = shutil.copytree(once, tmp_path / f"killed_{step}")
         process = start(step, *resuming(folder), target=killed_in)
         process.join()
