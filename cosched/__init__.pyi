@@ -28,13 +28,13 @@ from cosched.schedules.annealing import ExponentialAnnealing as ExponentialAnnea
 from cosched.schedules.annealing import LinearCyclical as LinearCyclical
 from cosched.schedules.annealing import PolynomialAnnealing as PolynomialAnnealing
 from cosched.schedules.annealing import SqrtAnnealing as SqrtAnnealing
+from cosched.schedules.combined import Scaled as Scaled
 from cosched.schedules.cyclical import CyclicalSchedule as CyclicalSchedule
 from cosched.schedules.durations import Duration as Duration
 from cosched.schedules.durations import Event as Event
 from cosched.schedules.durations import Run as Run
 from cosched.schedules.phases import Phase as Phase
 from cosched.schedules.phases import Phases as Phases
-from cosched.schedules.phases import Scaled as Scaled
 from cosched.schedules.phases import lasting as lasting
 from cosched.schedules.registry import register as register
 from cosched.schedules.schedule import Schedule as Schedule

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cosched.binding.domains import Domain
-from cosched.schedules.spelling import did_you_mean
+from cosched.schedules.remedies import did_you_mean
 
 Group = dict[str, Any]
 Other = tuple[Group, Tensor | None, Callable[[float], object]]  # a group, the tensor to fill in it, what does so

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cosched.config.schemas import ConfigError
+from cosched.schedules.remedies import did_you_mean
 from cosched.schedules.schedule import Schedule
-from cosched.schedules.spelling import did_you_mean
 
 HYDRAS = ("_target_", "_args_", "_convert_", "_partial_", "_recursive_")  # keys for `hydra.utils.instantiate`
 

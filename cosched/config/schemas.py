@@ -18,8 +18,8 @@ from cosched.schedules import registry
 from cosched.schedules.durations import Event
 from cosched.schedules.fields import checks
 from cosched.schedules.phases import phase
+from cosched.schedules.remedies import did_you_mean
 from cosched.schedules.schedule import Schedule
-from cosched.schedules.spelling import did_you_mean
 
 
 class ConfigError(ValueError, CompactHydraException):

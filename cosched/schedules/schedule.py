@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from cosched.schedules import docstrings
 from cosched.schedules.durations import MAX_EVENTS, Duration, Event, Run
 from cosched.schedules.fields import checks, frozen, timed
-from cosched.schedules.spelling import did_you_mean
+from cosched.schedules.remedies import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,7 +17,7 @@ from cosched.binding.domains import Domain, shrinking
 from cosched.config.schemas import OWN, Binding, schema_of, typed
 from cosched.schedules.cyclical import CyclicalSchedule
 from cosched.schedules.durations import MAX_EVENTS, Event
-from cosched.schedules.spelling import did_you_mean
+from cosched.schedules.remedies import did_you_mean
 from cosched.sweeps.sampling import Events, Values, sample
 from cosched.sweeps.text import message, told
 

@@ -12,8 +12,9 @@ from bisect import bisect_left
 import numpy as np
 import numpy.typing as npt
 
+from cosched.schedules.combined import Scaled
 from cosched.schedules.cyclical import CyclicalSchedule
-from cosched.schedules.phases import Phases, Scaled
+from cosched.schedules.phases import Phases
 from cosched.schedules.schedule import Schedule
 from cosched.schedules.shapes import PiecewiseLinear
 

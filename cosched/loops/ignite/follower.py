@@ -15,8 +15,8 @@ from ignite.handlers.param_scheduler import BaseParamScheduler, ParamGroupSchedu
 from cosched.binding.bound import Bound
 from cosched.config.schemas import ConfigError
 from cosched.schedules.durations import Event, Run
+from cosched.schedules.remedies import did_you_mean
 from cosched.schedules.schedule import BLOCK
-from cosched.schedules.spelling import did_you_mean
 
 # The events whose count the engine keeps in an attribute of the same name: iteration_started -> state.iteration.
 CLOCKS = {e.value: attribute for e in Events if e.value.startswith(attribute := State.event_to_attr.get(e, "-"))}

@@ -23,13 +23,14 @@ from cosched.schedules.annealing import (
     PolynomialAnnealing,
     SqrtAnnealing,
 )
+from cosched.schedules.combined import Scaled
 from cosched.schedules.cyclical import CyclicalSchedule
 from cosched.schedules.durations import Duration, Event
-from cosched.schedules.phases import Phases, Scaled
+from cosched.schedules.phases import Phases
 from cosched.schedules.registry import shape as registered
+from cosched.schedules.remedies import did_you_mean
 from cosched.schedules.schedule import Schedule
 from cosched.schedules.shapes import Constant, InverseSqrt, PiecewiseLinear
-from cosched.schedules.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
