@@ -118,10 +118,11 @@ class Bound:
             "1, or limit num_cycles"
         )
 
-    def begin(self, run: Run, anew: bool) -> list[str]:
+    def begin(self, run: Run, anew: bool, num_events: int | None = None) -> list[str]:
         """Resolve the schedule for a run that begins (``anew``) or continues, and check all of its values.
 
-        Returns what is odd about it, in words.
+        ``num_events`` is how many of them there are; None: one for each of the run's events. Returns what is odd about
+        the schedule, in words.
 
         Raises:
             ValueError: it cannot be resolved, differs from the one that the progress so far was made on, or has a value
@@ -139,10 +140,11 @@ class Bound:
                 differing, f"this run ({run}) has other durations than the one ({self._run}) before"
             ):
                 schedule = self._schedule
-        check(schedule, run.num_events, self.target.domain)
+        num_events = run.num_events if num_events is None else num_events
+        check(schedule, num_events, self.target.domain)
         self._use(schedule, run)
         self._loaded = False
-        return shrinking(schedule, run.num_events)
+        return shrinking(schedule, num_events)
 
     def restore(self, index: int) -> None:
         """Apply the value of the event before ``index``, which a run that is continued had last; go on at ``index``."""

@@ -131,7 +131,7 @@ def test_an_optimizer_that_is_a_dataclass_is_not_taken_for_a_config():
         ({"param_group_index": 7}, "param_group_index=7 is out of range"),
         ({"event": "ITERATION"}, "event='ITERATION' has no clock"),
         ({"_target_": "cosched.nothing"}, "cosched.nothing"),
-        ({"_target_": "cosched.schedules.remedies.did_you_mean"}, "would call cosched.schedules.spelling.did_you_mean"),
+        ({"_target_": "cosched.schedules.remedies.did_you_mean"}, "would call cosched.schedules.remedies.did_you_mean"),
         ({"_target_": "cosched.loops.declared.leaves"}, "would call cosched.loops.declared.leaves, but a config may"),
     ],
 )

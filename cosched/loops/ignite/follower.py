@@ -80,6 +80,17 @@ def known_event(event: str | Event | IgniteEvent) -> IgniteEvent:
     return event if isinstance(event, (Events, CallableEventWithFilter)) else Events(value)
 
 
+def run_of(engine: Engine, attribute: str) -> Run:
+    """The run that an engine is in, for a schedule that counts its ``iteration`` or its ``epoch``."""
+    state = engine.state
+    return Run(
+        per_epoch=attribute == "epoch",
+        epoch_length=state.epoch_length,
+        max_epochs=state.max_epochs,
+        max_iters=getattr(state, "max_iters", None),  # since ignite 0.5.5
+    )
+
+
 class Attachment:
     """A scheduler, of any kind, that is registered on an engine; it lives as long as its handlers there."""
 
@@ -159,16 +170,10 @@ class Follower(Attachment):
         Raises:
             ConfigError: the message begins with the scheduler's name.
         """
-        state, scheduler = self.engine.state, self.scheduler
-        run = Run(
-            per_epoch=self.attribute == "epoch",
-            epoch_length=state.epoch_length,
-            max_epochs=state.max_epochs,
-            max_iters=getattr(state, "max_iters", None),  # since ignite 0.5.5
-        )
+        scheduler = self.scheduler
         try:
             self._check_driven_once()
-            notes = scheduler.begin(run, anew=state.iteration == 0)
+            notes = scheduler.begin(run_of(self.engine, self.attribute), anew=self.engine.state.iteration == 0)
             self._check_names()
         except ValueError as error:
             raise ConfigError(f"{self.name}: {error}") from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, TypedDict
 
 from ignite.engine import Engine, Events
@@ -11,10 +12,11 @@ from ignite.handlers.param_scheduler import ParamScheduler
 from cosched.binding.bound import Bound
 from cosched.binding.target import Group
 from cosched.config.schemas import Mismatch
+from cosched.loops.ignite.counting import Calls
 from cosched.loops.ignite.follower import Follower, IgniteEvent, attachments, known_event
 from cosched.schedules.durations import Event
 from cosched.schedules.fields import flag
-from cosched.schedules.schedule import Schedule
+from cosched.schedules.schedule import Schedule, Window
 
 
 class HasGroups(Protocol):
@@ -38,8 +40,9 @@ class BindingOptions(TypedDict, total=False):
 class BoundScheduler(Bound, ParamScheduler):
     """Any schedule, bound to one parameter in one or all groups of an optimizer.
 
-    Called by hand, or added with ``engine.add_event_handler``, it counts its own calls. Through `attach` (or
-    `cosched.attach`) it follows the engine's clock instead, so a restored engine continues the curve.
+    Called by hand, or added with ``engine.add_event_handler``, it counts its own calls; units are resolved, and values
+    checked, at the first call by an engine. Through `attach` (or `cosched.attach`) it follows the engine's clock
+    instead, so a restored engine continues the curve.
 
     Args:
         optimizer: a torch optimizer, or any object that has a sequence ``param_groups``.
@@ -57,6 +60,8 @@ class BoundScheduler(Bound, ParamScheduler):
         ValueError: ``param_name`` is in no group, or the group does not exist.
     """
 
+    _ahead: Window  # the values of the next calls
+
     def __init__(
         self,
         optimizer: HasGroups,
@@ -70,7 +75,8 @@ class BoundScheduler(Bound, ParamScheduler):
         event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
         on_mismatch: Mismatch | str = Mismatch.error,
     ) -> None:
-        history = flag("save_history", save_history)
+        history: bool | None = flag("save_history", save_history)
+        self._calls: Calls | None = None  # until it has been called twice in a run, where durations have units
         # ignite takes any object with groups, too, but says that it wants torch's class.
         ParamScheduler.__init__(self, optimizer, param_name, history, param_group_index)  # type: ignore[arg-type]
         Bound.__init__(
@@ -84,6 +90,7 @@ class BoundScheduler(Bound, ParamScheduler):
             event=known_event(event),
             on_mismatch=on_mismatch,
         )
+        self._declared_history = history
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.declared!r}, {self.target.number!r})"
@@ -101,11 +108,53 @@ class BoundScheduler(Bound, ParamScheduler):
 
     def __call__(self, engine: Engine | None, name: str | None = None) -> None:
         """Apply the value at ``event_index`` and move to the next; record it under ``name``, if histories are kept."""
-        value = self.get_param()
+        index = self.event_index
+        first, stop, values = self._ahead
+        if not first <= index < stop:
+            first, stop, values = self._look_ahead(engine, name)
+        value = values[index - first]
         self.target.write(value)
-        self.event_index += 1
+        self.event_index = index + 1
         if self._save_history and engine is not None:
             self._record(engine, name, value)
+
+    def _look_ahead(self, engine: Engine | None, name: str | None) -> Window:
+        """The window around ``event_index``; in a run that begins, the schedule's own and checked."""
+        if engine is not None and self._calls is not None:
+            self._calls.check_second(engine)
+            self._calls = None
+        elif engine is not None and (self._run is None or self._loaded):
+            self._calls = Calls(self, engine, name or self.param_name)
+        index = self.event_index
+        with self._explained():
+            first, stop, values = self.window(index)
+        if self.schedule == self.declared:
+            self._calls = None  # it has no units, so nothing else is to be looked at
+        if self._calls is not None:
+            first, stop, values = index, index + 1, values[index - first : index - first + 1]
+        self._ahead = first, stop, values
+        return first, stop, values
+
+    def renew(self) -> None:  # noqa: D102  # said in Bound
+        super().renew()
+        self._ahead = (0, 0, ())
+
+    def get_param(self) -> float:  # noqa: D102  # said in Bound
+        with self._explained():
+            return super().get_param()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what can be done where a value is asked for that no run has given a meaning yet."""
+        try:
+            yield
+        except ValueError as error:
+            if self._run is not None or self.event_index < 0:
+                raise
+            raise ValueError(
+                f"{error}; what ignite computes without an engine, as create_lr_scheduler_with_warmup and "
+                "simulate_values do, has no run: give it events, or declare a warm-up as a phase of cosched.Phases"
+            ) from error
 
     def _record(self, engine: Engine, name: str | None, value: float) -> None:
         history = getattr(engine.state, "param_history", None)
@@ -130,6 +179,8 @@ class BoundScheduler(Bound, ParamScheduler):
         ``name`` is the key in ``engine.state.param_history``, by default the parameter's name.
         """
         event = self.event = self.event if event is None else known_event(event)
+        if self._declared_history is not None:
+            self._save_history = self._declared_history
         follower = Follower(self, engine, event, name or self.param_name)
         counts_iterations = follower.attribute == "iteration"
         write, filtered = self.target.write, self.filtered
@@ -175,7 +226,17 @@ class BoundScheduler(Bound, ParamScheduler):
             raise ValueError(f"save_history={history!r} in state_dict must be True or False")
         super().load_state_dict(state_dict)
         if isinstance(history, bool) and not any(one.scheduler is self for one in attachments()):
-            self.save_history = history  # ignite's composites put it back so; of a run it is for the config to say
+            self._save_history = history  # ignite's composites put it back so; of a run it is for the config to say
+
+    @property
+    def save_history(self) -> bool:
+        """Whether each applied value is recorded in ``engine.state.param_history``."""
+        return self._save_history
+
+    @save_history.setter
+    def save_history(self, value: bool) -> None:
+        self._save_history = value
+        self._declared_history = None  # whoever sets it, as ignite's composites do, may put it back by a state
 
     @classmethod
     def _schedule_from(cls, given: dict[str, Any]) -> Schedule:
