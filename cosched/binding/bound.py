@@ -25,6 +25,7 @@ class Bound:
         current: another object whenever another schedule is in force, or a run begins.
         target: where the values go.
         on_mismatch: what to do when a checkpoint has another schedule.
+        data: how many tokens and samples an iteration has, as far as it is known.
     """
 
     # What identifies the binding in a checkpoint, beside the schedule.
@@ -41,6 +42,8 @@ class Bound:
         relative: bool = False,
         event: Any = Event.ITERATION_STARTED,
         on_mismatch: Mismatch | str = Mismatch.error,
+        tokens_per_iteration: int | None = None,
+        batch_size: int | None = None,
     ) -> None:
         if not isinstance(schedule, Schedule):
             raise TypeError(f"schedule={schedule!r} must be a schedule, as cosched.CosineAnnealing(...)")
@@ -54,6 +57,7 @@ class Bound:
         self.relative = flag("relative", relative)
         self.on_mismatch = _policy(on_mismatch)
         self.event = event
+        self.knows(tokens_per_iteration=tokens_per_iteration, batch_size=batch_size)
         self.event_index = 0
         self._use(schedule, None)
         self._loaded = False  # whether there is progress that no run has continued yet
@@ -62,6 +66,15 @@ class Bound:
     def _use(self, schedule: Schedule, run: Run | None) -> None:
         self._schedule, self._run = schedule, run  # the run in which the schedule was resolved
         self.renew()
+
+    def knows(self, **data: Any) -> None:
+        """Take what is known of the data in an iteration; a run that knows more than that decides.
+
+        Raises:
+            ValueError: it is not a whole number of at least 1.
+        """
+        Run(**data)
+        self.data = data
 
     def renew(self) -> None:
         """Let whoever follows a clock look anew at the schedule and at its cycles."""
@@ -128,11 +141,15 @@ class Bound:
             ValueError: it cannot be resolved, differs from the one that the progress so far was made on, or has a value
                 that the parameter cannot take.
         """
+        run = run.knowing(**self.data)
         schedule = self.declared.resolve_in(run)
         if anew and self._loaded and self.event_index and self.on_mismatch is not Mismatch.config:
+            ended = self._run is not None and self.event_index == self._run.num_events
             raise ValueError(
                 f"a state of event {self.event_index} was loaded, but the run starts at 0: restore its clock too, an "
                 "engine by trainer.load_state_dict(...), for the clock is what the schedule follows"
+                + "; if you have, its run had ended, and such a run starts at 0 again: give it more epochs to go on, or "
+                "on_mismatch=config to start the schedule anew, too" * ended
             )
         if not anew and self._run is not None:
             differing = checkpoint.differences(checkpoint.to_plain(self._schedule), checkpoint.to_plain(schedule))
