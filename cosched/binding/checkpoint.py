@@ -10,7 +10,7 @@ from typing import Any
 from cosched.schedules import registry
 from cosched.schedules.annealing import CosineAnnealing, LinearCyclical
 from cosched.schedules.cyclical import CyclicalSchedule
-from cosched.schedules.durations import MAX_EVENTS, Run
+from cosched.schedules.durations import DATA, MAX_EVENTS, Run
 from cosched.schedules.phases import Phase, phase
 from cosched.schedules.schedule import Schedule
 
@@ -62,7 +62,7 @@ def run_from_plain(value: Any) -> Run | None:
     if value is None:
         return None
     known = {f.name for f in fields(Run)}
-    if not isinstance(value, Mapping) or value.keys() != known:
+    if not isinstance(value, Mapping) or not known - {*DATA.values()} <= value.keys() <= known:  # older ones lack DATA
         raise ValueError(f"run={value!r} must be None or hold {', '.join(sorted(known))}")
     for name, one in value.items():
         if one is not None and (not isinstance(one, int) or one < 0):

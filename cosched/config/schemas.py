@@ -15,7 +15,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
 from cosched.schedules import registry
-from cosched.schedules.durations import Event
+from cosched.schedules.durations import DATA, Event, Run
 from cosched.schedules.fields import checks
 from cosched.schedules.phases import phase
 from cosched.schedules.remedies import did_you_mean
@@ -44,6 +44,11 @@ class Binding(Schedule):
     relative: bool = False
     event: Event = Event.ITERATION_STARTED
     save_history: bool = False
+    tokens_per_iteration: int | None = None
+    batch_size: int | None = None
+
+    def resolve_in(self, run: Run) -> Any:  # noqa: D102  # said in Schedule
+        return super().resolve_in(run.knowing(**{name: getattr(self, name) for name in DATA.values()}))
     on_mismatch: Mismatch = Mismatch.error
 
     def _counted(self) -> Event:

@@ -54,6 +54,9 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
         scheduler: what `cosched.TorchScheduler` takes: a config node, a mapping or sequence of them, or a pure
             schedule, which drives ``lr``.
         optimizer: which of those from ``configure_optimizers``, from 0.
+        tokens_per_iteration: tokens of an update, for durations such as ``2Btok``: of all batches that are accumulated,
+            and of all processes. It takes the place of every scheduler's own.
+        batch_size: samples of an update, likewise, for durations such as ``500ksample``.
         allow: what configs may name beyond `cosched`, as for `cosched.attach`.
 
     Raises:
@@ -63,7 +66,15 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
         ModuleNotFoundError: Lightning is not installed.
     """
 
-    def __init__(self, scheduler: Any, *, optimizer: int = 0, allow: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        scheduler: Any,
+        *,
+        optimizer: int = 0,
+        tokens_per_iteration: int | None = None,
+        batch_size: int | None = None,
+        allow: Sequence[str] = (),
+    ) -> None:
         if _callbacks is None:
             raise ModuleNotFoundError("cosched.ScheduleCallback needs Lightning: pip install 'cosched[lightning]'")
         if isinstance(optimizer, bool) or not isinstance(optimizer, int) or optimizer < 0:
@@ -72,6 +83,8 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
             scheduler = resolved(scheduler, "scheduler")
         refuse_interpolations(scheduler, "scheduler")  # they would be resolved when a fit starts
         self.scheduler, self.optimizer, self.allow = scheduler, optimizer, tuple(allow)
+        self.data: dict[str, Any] = {"tokens_per_iteration": tokens_per_iteration, "batch_size": batch_size}
+        Run(**self.data)  # which refuses what is not a count
         self._driving: _TrainersScheduler | None = None  # since the last fit started
         self._saved: Mapping[str, Any] | None = None  # from a checkpoint that is being loaded
 
@@ -132,6 +145,7 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
             epoch_length=run.epoch_length,
             max_epochs=run.max_epochs,
             max_iters=run.max_iters,
+            **self.data,
             allow=self.allow,
         )
         for name, part in driving.parts.items():

@@ -14,7 +14,7 @@ from cosched.binding.bound import Bound
 from cosched.config.build import Allowed
 from cosched.config.schemas import ConfigError, Mismatch
 from cosched.loops import declared
-from cosched.schedules.durations import Event, Run
+from cosched.schedules.durations import DATA, Event, Run
 from cosched.schedules.schedule import Schedule
 
 
@@ -40,6 +40,9 @@ class TorchScheduler(LRScheduler):
         epoch_length: updates in an epoch; needed where a schedule counts epochs, or its durations do.
         max_epochs: epochs of the run; needed for durations such as ``25%``.
         max_iters: or updates of the run.
+        tokens_per_iteration: tokens of an update, for durations such as ``2Btok``: of all batches that are accumulated,
+            and of all processes. It takes the place of every scheduler's own.
+        batch_size: samples of an update, likewise, for durations such as ``500ksample``.
         event: what one ``step()`` is: ``iteration_started``, an update, or ``epoch_started``, an epoch.
         allow: what configs may name beyond `cosched`, as for `cosched.attach`.
 
@@ -57,12 +60,15 @@ class TorchScheduler(LRScheduler):
         epoch_length: int | None = None,
         max_epochs: int | None = None,
         max_iters: int | None = None,
+        tokens_per_iteration: int | None = None,
+        batch_size: int | None = None,
         event: str | Event = Event.ITERATION_STARTED,
         allow: Sequence[str] = (),
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer={optimizer!r} must be a torch optimizer")
         self.epoch_length, self.max_epochs, self.max_iters = epoch_length, max_epochs, max_iters
+        self.tokens_per_iteration, self.batch_size = tokens_per_iteration, batch_size
         self.per_epoch = _step_event(event) is Event.EPOCH_STARTED
         allowed = Allowed(kinds=(Schedule, Bound), packages=("cosched.",), names=tuple(allow))
         if isinstance(scheduler, Schedule) and not hasattr(scheduler, "_target_"):
@@ -86,10 +92,8 @@ class TorchScheduler(LRScheduler):
         super().__init__(optimizer)
 
     def _run(self, part: Bound) -> Run:
-        per_epoch = _counts_epochs(part)
-        return Run(
-            per_epoch=per_epoch, epoch_length=self.epoch_length, max_epochs=self.max_epochs, max_iters=self.max_iters
-        )
+        names = ("epoch_length", "max_epochs", "max_iters", *DATA.values())
+        return Run(per_epoch=_counts_epochs(part), **{name: getattr(self, name) for name in names})
 
     def _begin(self, anew: bool) -> None:
         seen: dict[tuple[int, str], str] = {}

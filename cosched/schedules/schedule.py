@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import operator
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from cosched.schedules import docstrings
 from cosched.schedules.durations import MAX_EVENTS, Duration, Event, Run
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Bounds = tuple[dict[int, int], dict[int, int]]
 
 S = TypeVar("S", bound="Schedule")
+T = TypeVar("T")
 
 Window = tuple[int, int, Sequence[float]]
 
@@ -38,7 +39,7 @@ class Schedule:
 
     A shape declares its fields, says in its docstring what they mean, and computes its values in `_values`, which takes
     and returns arrays of float64. The fields are checked by their types. Durations may have units, ``"10ep"``,
-    ``"500it"``, ``"25%"``; then `resolve` gives the schedule in events. Two schedules are equal, and have one hash, if
+    ``"500it"``, ``"25%"``, ``"2Btok"``; then `resolve` gives the schedule in events. Two schedules are equal, and have one hash, if
     they are of one type and their fields are equal.
 
     Raises:
@@ -46,9 +47,11 @@ class Schedule:
         TypeError: a field holds something that is not a number of its kind.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_window")  # what is evaluated is not a part of what is compared or saved
+    # What is evaluated is not a part of what is compared or saved.
+    __slots__ = ("__dict__", "__weakref__", "_made", "_window")
 
     _least: ClassVar[Mapping[str, int]] = {}  # the least number of events of a duration, or value of an integer
+    _start: ClassVar[str] = "start_value"  # the field that may be None where a schedule goes on from another's value
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -126,6 +129,14 @@ class Schedule:
     def _keep(self, first: int, values: Sequence[float]) -> None:
         object.__setattr__(self, "_window", (first, first + len(values), values, self._seal))
 
+    def _once(self: S, make: Callable[[S], T]) -> T:
+        """What ``make`` makes of the fields, made when it is first asked for."""
+        seal, maker, made = getattr(self, "_made", (None, None, None))
+        if seal is not self._seal or maker is not make:
+            made = make(self)
+            object.__setattr__(self, "_made", (self._seal, make, made))
+        return cast("T", made)
+
     def values(self, steps: npt.ArrayLike | range) -> Array:
         """The values at the event indices ``steps`` (integers from 0 to 2**53 - 1), an array of the same shape.
 
@@ -194,6 +205,8 @@ class Schedule:
         epoch_length: int | None = None,
         max_epochs: int | None = None,
         max_iters: int | None = None,
+        tokens_per_iteration: int | None = None,
+        batch_size: int | None = None,
         event: Event | None = None,
     ) -> S:
         """The same schedule with its durations in events, for a run of which so much is known.
@@ -207,21 +220,47 @@ class Schedule:
             epoch_length: iterations of an epoch; None: unknown.
             max_epochs: epochs of the run; None: unknown, or ``max_iters`` ends it.
             max_iters: iterations of the run; None: ``max_epochs`` ends it, or its end is unknown.
+            tokens_per_iteration: tokens of an iteration; None: unknown, or what its config says.
+            batch_size: samples of an iteration, likewise.
             event: what the schedule counts; None: iterations, or what its config says.
 
         Raises:
             ValueError: too little is known, or a duration comes out too short; the message names it.
         """
         per_epoch = (event or self._counted()) is Event.EPOCH_STARTED
-        return self.resolve_in(
-            Run(per_epoch=per_epoch, epoch_length=epoch_length, max_epochs=max_epochs, max_iters=max_iters)
+        resolved = self.resolve_in(
+            Run(
+                per_epoch=per_epoch,
+                epoch_length=epoch_length,
+                max_epochs=max_epochs,
+                max_iters=max_iters,
+                tokens_per_iteration=tokens_per_iteration,
+                batch_size=batch_size,
+            )
         )
+        resolved._check_begun()
+        return resolved
 
     def resolve_in(self: S, run: Run) -> S:
         """What `resolve` does, for a run that is described already."""
         declared = self._durations()
         events = {name: run.events(name, declared[name], self._least.get(name, 0)) for name in declared}
         return self if events == declared else replace(self, **events)
+
+    def _open(self) -> str | None:
+        """The field that would say where the schedule begins, if it is left to what comes before."""
+        return self._start if vars(self).get(self._start, 0.0) is None else None
+
+    def _begun_at(self: S, value: float) -> S:
+        """The same schedule, whose start was left open, beginning at ``value``."""
+        return replace(self, **{self._start: value})
+
+    def _check_begun(self) -> None:
+        if field := self._open():
+            raise ValueError(
+                f"{field} is missing, and nothing comes before it whose value could be taken: give it a value. It may "
+                "be null in a phase that follows another one, and for on_mismatch=branch once a checkpoint is loaded"
+            )
 
     def _durations(self) -> dict[str, Any]:
         """The fields that count events of this schedule; a phase's own duration counts those of the whole."""
@@ -232,6 +271,7 @@ class Schedule:
         for name, value in self._durations().items():
             if not isinstance(value, int):
                 raise ValueError(unresolved(name, value))
+        self._check_begun()
 
     def _counted(self) -> Event:
         return Event.ITERATION_STARTED

@@ -51,6 +51,8 @@ def attach(
     optimizer: HasGroups | None = None,
     *,
     event: str | Event | IgniteEvent | None = None,
+    tokens_per_iteration: int | None = None,
+    batch_size: int | None = None,
     allow: Sequence[str] = (),
 ) -> Any:
     """Register schedulers on ``engine`` and return them bound, in the shape they were given in.
@@ -58,7 +60,8 @@ def attach(
     ``scheduler`` is a bound scheduler, a config node with ``_target_``, or a mapping or sequence of either; a mapping's
     keys are the schedulers' names in ``engine.state.param_history``. ``None``, YAML's ``null``, is no schedule.
     ``optimizer`` is what config nodes are bound to, but for a ``param_name`` of ``engine.state.<attribute>``.
-    ``event`` takes the place of every scheduler's own.
+    ``event`` takes the place of every scheduler's own; so do ``tokens_per_iteration`` and ``batch_size``, those of an
+    iteration of the engine, for durations such as ``2Btok`` and ``500ksample``.
 
     A config file is no licence to call anything: made are only the scheduler and schedule classes of ``cosched`` and
     ``ignite.handlers``, and what ``allow`` names: one target, ``"my_package.MyScheduler"``, or all of a package,
@@ -69,7 +72,7 @@ def attach(
     Raises:
         ConfigError: a config node cannot be built; the message begins with its key. It is a ValueError.
         TypeError: ``scheduler`` is none of the above, or the optimizer for a config node has no ``param_groups``.
-        ValueError: ``event`` is not counted by the engine.
+        ValueError: ``event`` is not counted by the engine, or ``batch_size`` or the like is not a count.
     """
     allowed = Allowed(kinds=KINDS, packages=("cosched.", "ignite.handlers."), names=(WARMUP, *allow))
 
@@ -77,11 +80,14 @@ def attach(
         of_state = name.startswith(STATE)
         return EngineState(engine) if of_state else optimizer, name.removeprefix(STATE)
 
+    data = {"tokens_per_iteration": tokens_per_iteration, "batch_size": batch_size}
+    given = {name: count for name, count in data.items() if count is not None}
     bound = declared.bound(scheduler, (BaseParamScheduler, ParamGroupScheduler), allowed, owner)
     if isinstance(event, (str, Event)) or any(isinstance(one, BoundScheduler) for _, one in leaves(bound)):
         event = None if event is None else known_event(event)
     for name, one in leaves(bound):
         if isinstance(one, BoundScheduler):
+            one.knows(**{**one.data, **given})
             one.attach(engine, event, name)
         else:
             at = event or Events.ITERATION_STARTED

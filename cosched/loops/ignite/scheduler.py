@@ -35,6 +35,8 @@ class BindingOptions(TypedDict, total=False):
     relative: bool
     event: str | Event | IgniteEvent
     on_mismatch: Mismatch | str
+    tokens_per_iteration: int | None
+    batch_size: int | None
 
 
 class BoundScheduler(Bound, ParamScheduler):
@@ -54,6 +56,8 @@ class BoundScheduler(Bound, ParamScheduler):
         relative: whether the schedule multiplies what each group held at first; for ``lr`` its ``lr_scale``, too.
         event: what the schedule counts, ``ITERATION_STARTED`` or ``EPOCH_STARTED``.
         on_mismatch: what holds where a checkpoint has another schedule: ``config``, ``checkpoint``, or ``error``: stop.
+        tokens_per_iteration: tokens of an iteration of the clock, for durations such as ``2Btok``; None: unknown.
+        batch_size: samples of an iteration, of all processes together, for durations such as ``500ksample``.
 
     Raises:
         TypeError: ``optimizer`` has no sequence ``param_groups``, or an argument is of a wrong type.
@@ -74,6 +78,8 @@ class BoundScheduler(Bound, ParamScheduler):
         relative: bool = False,
         event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
         on_mismatch: Mismatch | str = Mismatch.error,
+        tokens_per_iteration: int | None = None,
+        batch_size: int | None = None,
     ) -> None:
         history: bool | None = flag("save_history", save_history)
         self._calls: Calls | None = None  # until it has been called twice in a run, where durations have units
@@ -89,6 +95,8 @@ class BoundScheduler(Bound, ParamScheduler):
             relative=relative,
             event=known_event(event),
             on_mismatch=on_mismatch,
+            tokens_per_iteration=tokens_per_iteration,
+            batch_size=batch_size,
         )
         self._declared_history = history
 

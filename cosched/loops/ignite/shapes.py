@@ -316,6 +316,8 @@ class RegisteredScheduler(BoundScheduler):
         relative: bool = False,
         event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
         on_mismatch: Mismatch | str = Mismatch.error,
+        tokens_per_iteration: int | None = None,
+        batch_size: int | None = None,
         **fields: Any,
     ) -> None:
         schedule = self._schedule_from(fields | {"shape": shape})
@@ -329,6 +331,8 @@ class RegisteredScheduler(BoundScheduler):
             relative=relative,
             event=event,
             on_mismatch=on_mismatch,
+            tokens_per_iteration=tokens_per_iteration,
+            batch_size=batch_size,
         )
 
     @classmethod
