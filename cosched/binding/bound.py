@@ -148,7 +148,7 @@ class Bound:
             raise ValueError(
                 f"a state of event {self.event_index} was loaded, but the run starts at 0: restore its clock too, an "
                 "engine by trainer.load_state_dict(...), for the clock is what the schedule follows"
-                + "; if you have, its run had ended, and such a run starts at 0 again: give it more epochs to go on, or "
+                + "; if you have, its run had ended, and starts at 0 again: give it more epochs to go on, or "
                 "on_mismatch=config to start the schedule anew, too" * ended
             )
         if not anew and self._run is not None:
