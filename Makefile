@@ -21,9 +21,9 @@ test-next: $(VENV)/ready
 # What takes its time, other people's training loops, launchers and sweepers, which this installs. (timm would bring a
 # torchvision for another torch; what is tested of it does without.)
 test-more: $(VENV)/ready
-	$(PIP) --constraint constraints.txt --editable '.[accelerate,lightning,migration,sweeps,transformers]'
+	$(PIP) --constraint constraints.txt --editable '.[accelerate,browser,lightning,migration,sweeps,transformers]'
 	$(PIP) --constraint constraints.txt --no-deps timm
-	$(BIN)/pytest -m 'sweeps or slow or loops' $(ARGS)
+	$(BIN)/pytest -m 'sweeps or slow or loops or browser' $(ARGS)
 
 # Every figure beside its peers, into benchmarks/RESULTS.md.
 bench: $(VENV)/ready

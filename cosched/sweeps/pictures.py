@@ -137,7 +137,7 @@ def draw_curves(
                 style = {"linewidth": 0.9 if len(shown) > FEW else 1.7, **how.styles[id(one)]}
                 line(axes, c.events, c.values, first_restarts(c.schedule, c.num_events, 1000), **style)
             axes.set_title(_text(facet), fontsize="small")
-            if page.log or (page.log is None and any(_exponential(one.curve.schedule) for one in group)):
+            if page.log or (page.log is None and any(exponential(one.curve.schedule) for one in group)):
                 _logarithmic(axes, [one.curve for one in group])
             length = max(one.curve.num_events for one in group)
             _finish(axes, event, "", page.epoch_length if axes in grid[0] else None, length)
@@ -257,7 +257,8 @@ def _results(
             axes.text(column, row, "failed" if failed else f"{value:.4g}", ha="center", va="center", color=color)
 
 
-def _exponential(schedule: Any) -> bool:
+def exponential(schedule: Any) -> bool:
+    """Whether it falls, or rises, by factors: then a logarithmic axis shows it best."""
     inner = getattr(schedule, "phases", {}).values()
     return isinstance(schedule, ExponentialAnnealing) or any(isinstance(one, ExponentialAnnealing) for one in inner)
 

@@ -1,0 +1,105 @@
+"""One HTML file of a sweep, to look at in a browser: extra ``page``. Nothing in it is fetched from anywhere.
+
+What others named, overrides above all, reaches the browser as data, and never as markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cosched.schedules.durations import Event
+from cosched.schedules.plotting import jumps
+from cosched.sweeps.curves import Curve
+from cosched.sweeps.jobs import differing
+from cosched.sweeps.pictures import Page, exponential
+from cosched.sweeps.sampling import first_restarts
+from cosched.sweeps.text import plain
+
+TEMPLATE = Path(__file__).with_name("page.html")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A job, as the page shows it.
+
+    Attributes:
+        number: its number in the sweep.
+        overrides: its overrides by key.
+        command: what runs it alone.
+        curves: its schedules over its run.
+        score: what it returned; None: nothing, or it has failed.
+        notes: findings and errors, each in a line.
+    """
+
+    number: int
+    overrides: Mapping[str, str]
+    command: str = ""
+    curves: Sequence[Curve] = ()
+    score: float | None = None
+    notes: Sequence[str] = field(default_factory=list)
+
+
+def write_page(path: Path, jobs: Sequence[Shown], page: Page | None = None) -> Path:
+    """Write the curves of ``jobs`` and the table of them into one HTML file, and return it.
+
+    Curves name their job when the pointer is over them, and are alone after a click; axes are linear or logarithmic,
+    in iterations or epochs; brushes on the swept keys filter curves and table; the table sorts by each column.
+    """
+    from plotly.offline import get_plotlyjs
+
+    page = page or Page()
+    where = {(c.path, c.schedule.param_name): c.schedule for job in jobs for c in job.curves}
+    panels = list(where)
+    epochs = [schedule.event is Event.EPOCH_STARTED for schedule in where.values()]
+    data = {
+        "title": plain(page.title),
+        "note": plain(page.note),
+        "epochLength": page.epoch_length,
+        "maximize": page.maximize,
+        "keys": differing([job.overrides for job in jobs]),
+        "panels": [
+            {"name": plain(f"{at}: {name}" if len(panels) > 1 else name), "epochs": counted}
+            for (at, name), counted in zip(panels, epochs, strict=True)
+        ],
+        "log": page.log if page.log is not None else any(map(exponential, where.values())),
+        "jobs": [
+            {
+                "number": job.number,
+                "overrides": {key: plain(value) for key, value in job.overrides.items()},
+                "command": plain(job.command),
+                "score": job.score if job.score is not None and np.isfinite(job.score) else None,
+                "notes": [plain(note) for note in job.notes],
+                "curves": [{"panel": panels.index((c.path, c.schedule.param_name)), **_points(c)} for c in job.curves],
+            }
+            for job in jobs
+        ],
+    }
+    text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")  # no text may end the script in which it stands
+    html = TEMPLATE.read_text(encoding="utf-8")
+    for name, part in (("plotly", get_plotlyjs()), ("data", text)):
+        before, after = html.split(f"/*{name}*/")
+        html = f"{before}{part}{after}"
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+def _points(curve: Curve) -> dict[str, Any]:
+    """The events and values as base64, with a gap where a restart is a jump; float32 is as fine as a screen."""
+    restarts = first_restarts(curve.schedule, curve.num_events, 1000)
+    at = jumps(curve.events, curve.values, restarts)
+    values = np.insert(curve.values, at, np.nan).astype("<f4")
+    events = np.insert(curve.events, at, curve.events[at])
+    kind = "Uint16" if curve.num_events <= 2**16 else "Float64"
+    events = events.astype("<u2" if kind == "Uint16" else "<f8")
+    return {
+        "kind": kind,
+        "events": base64.b64encode(events.tobytes()).decode(),
+        "values": base64.b64encode(values.tobytes()).decode(),
+    }
