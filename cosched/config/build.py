@@ -6,7 +6,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -136,7 +136,18 @@ def build(node: Any, allowed: Allowed, path: str, *args: Any, **given: Any) -> A
                 names = [name for name in takes if name not in given and not name.startswith("_")]
                 raise TypeError(f"{found.__name__} has no field {key!r}: {did_you_mean(key, names)}")
         anything = anything and not (isinstance(found, type) and issubclass(found, Schedule))  # it is pure
+        keywords = {key: _tuples(one, takes[key].annotation) if key in takes else one for key, one in keywords.items()}
         keywords |= {key: one for key, one in given.items() if anything or key in takes}
         return found(*args, *made.get("_args_", ()), **keywords)
     except (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _tuples(value: Any, kind: Any) -> Any:
+    """``value`` with its lists made tuples, where ``kind``, the type of a parameter, asks for them: YAML has none."""
+    outer, inner = get_origin(kind), get_args(kind)
+    if isinstance(value, list) and outer is tuple:
+        return tuple(value)
+    if isinstance(value, list) and outer in (list, Sequence) and inner:
+        return [_tuples(one, inner[0]) for one in value]
+    return value

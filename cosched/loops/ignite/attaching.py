@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from ignite.engine import Engine, Events, State
-from ignite.handlers.param_scheduler import BaseParamScheduler, ParamGroupScheduler
+from ignite.engine import Engine, Events, RemovableEventHandle, State
+from ignite.handlers.param_scheduler import BaseParamScheduler, ParamGroupScheduler, ParamScheduler
 
 from cosched.binding.target import Group
 from cosched.config.build import Allowed
@@ -85,15 +86,32 @@ def attach(
     bound = declared.bound(scheduler, (BaseParamScheduler, ParamGroupScheduler), allowed, owner)
     if isinstance(event, (str, Event)) or any(isinstance(one, BoundScheduler) for _, one in leaves(bound)):
         event = None if event is None else known_event(event)
-    for name, one in leaves(bound):
-        if isinstance(one, BoundScheduler):
-            one.knows(**{**one.data, **given})
-            one.attach(engine, event, name)
-        else:
-            at = event or Events.ITERATION_STARTED
-            attachment = Attachment(one, engine, at, name)
-            attachment.on(at, attachment.apply)
+    registered: list[Any] = []
+    try:
+        for name, one in leaves(bound):
+            registered.append(one)
+            if isinstance(one, BoundScheduler):
+                one.knows(**{**one.data, **given})
+                one.attach(engine, event, name)
+            else:
+                _attach_ignites(engine, one, event, name)
+    except Exception:
+        detach(engine, registered)
+        raise
     return bound
+
+
+def _attach_ignites(engine: Engine, scheduler: Any, event: IgniteEvent | None, name: str | None) -> None:
+    """Register a scheduler of ignite's, or of a stranger's after ignite's model."""
+    if isinstance(scheduler, (ParamScheduler, ParamGroupScheduler)) or not hasattr(scheduler, "attach"):
+        at = event or Events.ITERATION_STARTED
+        attachment = Attachment(scheduler, engine, at, name)
+        attachment.on(at, attachment.apply)
+    else:  # of the engine's state, or of batches: it is called in another way, and prepares the state
+        at = event or inspect.signature(scheduler.attach).parameters["event"].default
+        scheduler.attach(engine, at)
+        attachment = Attachment(scheduler, engine, at, name)
+        attachment.handles.append(RemovableEventHandle(at, scheduler, engine))
 
 
 def detach(engine: Engine, scheduler: Any = None) -> None:
