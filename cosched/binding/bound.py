@@ -85,6 +85,9 @@ class Bound:
         """The pure schedule, a function of the event index; its durations are in events once a run has begun."""
         return self._schedule
 
+    def _repr_svg_(self) -> str | None:
+        return self._schedule._repr_svg_()
+
     @property
     def filtered(self) -> bool:
         """Whether only some of the events are followed."""

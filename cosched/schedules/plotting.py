@@ -1,13 +1,51 @@
-"""A schedule's curve on somebody's axes: restarts are jumps, and not slopes that no event has."""
+"""A schedule's curve, for matplotlib (extra ``plot``): restarts are jumps, and not slopes that no event has."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from cosched.schedules.schedule import Schedule
+
+LOOKED_AT = 10_000  # events among which restarts are sought, for how much of a schedule is worth a look
+
+
+def plot(schedule: Schedule, num_events: int | None, axes: Any, **style: Any) -> Any:
+    """What `Schedule.plot` does."""
+    if axes is None:
+        from matplotlib import pyplot
+
+        axes = pyplot.subplots(layout="constrained")[1]
+    if num_events is None:
+        num_events = extent(schedule)
+    line(axes, range(num_events), schedule.values(range(num_events)), schedule.restarts(num_events).tolist(), **style)
+    axes.set_xlabel("event (from 0)")
+    return axes
+
+
+def extent(schedule: Schedule) -> int:
+    """How many events show what a schedule is: three cycles or phases, or twice as many events as have restarts."""
+    restarts = schedule.restarts(LOOKED_AT).tolist()
+    return int(restarts[2] if len(restarts) > 2 else 2 * restarts[-1] if restarts else LOOKED_AT // 10)
+
+
+def svg(schedule: Schedule) -> str | None:
+    """A small picture for a notebook; None: without matplotlib, or without a run that gives its durations."""
+    try:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6, 2.2), layout="constrained")
+        plot(schedule, None, figure.subplots())
+    except (ImportError, ValueError):
+        return None
+    text = StringIO()
+    figure.savefig(text, format="svg")
+    return text.getvalue()
 
 
 def line(axes: Any, events: Any, values: Any, restarts: Sequence[int], **style: Any) -> Any:

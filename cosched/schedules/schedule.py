@@ -39,7 +39,7 @@ class Schedule:
 
     A shape declares its fields, says in its docstring what they mean, and computes its values in `_values`, which takes
     and returns arrays of float64. The fields are checked by their types. Durations may have units, ``"10ep"``,
-    ``"500it"``, ``"25%"``, ``"2Btok"``; then `resolve` gives the schedule in events. Two schedules are equal, and have one hash, if
+    ``"25%"``, ``"2Btok"``; then `resolve` gives the schedule in events. Two schedules are equal, and have one hash, if
     they are of one type and their fields are equal.
 
     Raises:
@@ -198,6 +198,26 @@ class Schedule:
     def _runs(self, num_events: int) -> bool:
         """Whether, with the event before ``num_events``, a cycle has begun that has not ended."""
         return True
+
+    def plot(self, num_events: int | None = None, axes: Any = None, **style: Any) -> Any:
+        """Draw the first ``num_events`` values with matplotlib, and return the axes; restarts are drawn as jumps.
+
+        Args:
+            num_events: how many; None: about three cycles or phases.
+            axes: where to draw; None: a figure of its own.
+            style: as for matplotlib's ``axes.plot``: ``label="cosine"``, ``color="black"``...
+
+        Raises:
+            ValueError: a duration has a unit and is not resolved.
+        """
+        from cosched.schedules import plotting
+
+        return plotting.plot(self, num_events, axes, **style)
+
+    def _repr_svg_(self) -> str | None:
+        from cosched.schedules import plotting
+
+        return plotting.svg(self)  # for notebooks
 
     def resolve(
         self: S,
