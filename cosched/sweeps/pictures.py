@@ -47,6 +47,7 @@ Curves = dict[str, list[list[float]]]  # name -> for each iteration, a value for
 
 COLUMNS = 3  # small multiples beside each other
 LABEL = 60  # letters of a label that are shown
+SENTENCE = 160  # of a title, or a note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,11 @@ def draw_curves(
     curves = sum(one.jobs for one in lines)
     twins = f"{curves} curves, of which {len(lines)} differ: twins are drawn once" if curves > len(lines) else ""
     figure.supxlabel(
-        _text("; ".join(filter(None, (page.note, twins)))), x=0.01, ha="left", fontsize="small", color="#606060"
+        _text("; ".join(filter(None, (page.note, twins))), SENTENCE),
+        x=0.01,
+        ha="left",
+        fontsize="small",
+        color="#606060",
     )
     return _save(figure, path)
 
@@ -172,7 +177,7 @@ def draw_sweep(path: Path, lines: Sequence[tuple[str, Curve]], scores: Any = Non
 def _figure(width: float, height: float, title: str) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
     if title:
-        figure.suptitle(_text(title), x=0.01, ha="left", fontsize="medium")
+        figure.suptitle(_text(title, SENTENCE), x=0.01, ha="left", fontsize="medium")
     return figure
 
 
@@ -269,10 +274,10 @@ def _logarithmic(axes: Axes, curves: Sequence[Curve]) -> None:
         axes.set_yscale("log")
 
 
-def _text(text: str) -> str:
-    """``text`` for a picture: short, and with dollars that mean dollars."""
+def _text(text: str, most: int = LABEL) -> str:
+    """``text`` for a picture: of so many letters at most, and with dollars that mean dollars."""
     text = plain(text)
-    return (text if len(text) <= LABEL else f"{text[: LABEL - 1]}…").replace("$", r"\$")
+    return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
 
 
 def _finish(axes: Axes, event: Event, name: str, epoch_length: int | None, num_events: int) -> None:
