@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ignite.handlers.checkpoint import BaseSaveHandler
 from torch import Tensor
 
 from cosched import BoundScheduler, ConfigError, CycleEvents, Mismatch, Run
-from cosched.digits.folder import HISTORY, RUN, checkpoints, replacing, run_of
+from cosched.digits.folder import CHECKPOINT, HISTORY, RUN, checkpoints, record, replacing, run_of
 from cosched.digits.history import Row, rows_until
 
 log = logging.getLogger(__name__)
@@ -26,10 +27,15 @@ MS_DOS_FOLDER = 0x10
 
 
 class Disk(BaseSaveHandler):
-    """Saves as ignite's `DiskSaver` does, but what a kill leaves has a name that says which file it was to be."""
+    """Saves as ignite's `DiskSaver` does, but what a kill leaves has a name that says which file it was to be.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Attributes:
+        folder: where to.
+        keep: whether the checkpoint of an iteration is there for good, also when it is asked to remove it.
+    """
+
+    def __init__(self, folder: Path, keep: Callable[[int], bool] = lambda _: False) -> None:
+        self.folder, self.keep = folder, keep
 
     def __call__(self, checkpoint: Mapping[str, Any], filename: str, metadata: Any = None) -> None:
         """Save a checkpoint, whole or not at all."""
@@ -38,26 +44,53 @@ class Disk(BaseSaveHandler):
                 torch.save(checkpoint, part)
 
     def remove(self, filename: str) -> None:
-        """Remove a checkpoint."""
-        if idist.get_rank() == 0:
+        """Remove a checkpoint, unless it is one to keep."""
+        match = CHECKPOINT.fullmatch(filename)
+        if idist.get_rank() == 0 and not (match and self.keep(int(match[1]))):
             (self.folder / filename).unlink(missing_ok=True)
 
 
 def save_checkpoints(
-    trainer: Engine, state: Mapping[str, Any], folder: Path, run: Run, every: Any, snapshots: bool
+    trainer: Engine, state: Mapping[str, Any], folder: Path, run: Run, every: Any, keep: Any, snapshots: bool
 ) -> None:
-    """Save ``state`` regularly, the last two times kept, and if asked at the end of each cycle of a schedule."""
+    """Save ``state`` regularly and at the end, and if asked at the end of each cycle of a schedule.
+
+    ``keep`` says which of them to keep: so many, the last ones, ``"all"``, or the last two and for good those at the
+    multiples of ``{"every": "2ep"}``, where they are saved in any case.
+
+    Raises:
+        ConfigError: one of these is not what it may be.
+    """
     try:
-        iterations = run.events("trainer.checkpoint_every", every, 1)
+        iterations, last, multiple = run.events("trainer.checkpoint_every", every, 1), *_kept(keep, run)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    checkpoint = Checkpoint(state, Disk(folder), n_saved=2)
-    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=iterations) | Events.COMPLETED, checkpoint)
+
+    def for_good(iteration: int) -> bool:
+        return bool(multiple) and iteration % multiple == 0
+
+    checkpoint = Checkpoint(state, Disk(folder, for_good), n_saved=last)
+    due = Events.ITERATION_COMPLETED(event_filter=lambda _, i: i % iterations == 0 or for_good(i))
+    trainer.add_event_handler(due | Events.COMPLETED, checkpoint)
     if snapshots:
         if not any(isinstance(one, BoundScheduler) for one in state.values()):
             raise ConfigError("snapshots=true saves one checkpoint per cycle, but no scheduler here has cycles")
         snapshot = Checkpoint(state, Disk(folder), n_saved=None, filename_pattern="snapshot_{global_step}.{ext}")
         trainer.add_event_handler(CycleEvents.CYCLE_COMPLETED, snapshot)
+
+
+def _kept(keep: Any, run: Run) -> tuple[int | None, int]:
+    """How many of the last checkpoints are kept, or None for all, and of what number the others are multiples."""
+    if keep == "all":
+        return None, 0
+    if type(keep) is int and keep >= 1:  # True is an int too
+        return keep, 0
+    if isinstance(keep, Mapping) and [*keep] == ["every"] and type(keep["every"]) in (int, str):
+        return 2, run.events("keep_checkpoints.every", keep["every"], 1)
+    raise ConfigError(
+        f"keep_checkpoints={keep!r} must be a number of at least 1, or all, or {{every: 2ep}}: those at the multiples "
+        "and the last two"
+    )
 
 
 @dataclass(frozen=True)
@@ -85,6 +118,10 @@ class Earlier:
         run: str | None = self.state["trainer"].get("run")
         return run
 
+    def is_in(self, folder: Path) -> bool:
+        """Whether its run is the one in ``folder``."""
+        return self.file.parent.resolve() == folder.resolve()
+
     def load(self, state: Mapping[str, Any], schedulers: Mapping[str, Any], epoch_length: int) -> None:
         """Load it into ``state``.
 
@@ -110,13 +147,28 @@ class Earlier:
                 raise ConfigError(f"{self.file}: {key}: {error}") from error
 
 
-def find(path: Path) -> Earlier:
-    """The checkpoint ``path``, or the last good one in the folder of a run, and the rows that belong to it.
+def identity(earlier: Earlier | None, folder: Path) -> dict[str, Any]:
+    """What ``run.json`` in ``folder`` says of a run that continues ``earlier``: its id, and where it is from."""
+    if earlier is None:
+        return {"run": uuid.uuid4().hex, "from": None}
+    if earlier.is_in(folder):
+        return {"run": earlier.run, "from": record(folder).get("from")}
+    left = {"run": earlier.run, "file": str(earlier.file.resolve()), "iteration": earlier.iteration}
+    return {"run": uuid.uuid4().hex, "from": left}
+
+
+def find(path: Path, at: Any = None) -> Earlier:
+    """The checkpoint to continue from, and the rows that belong to it.
+
+    It is ``path``, or the last good one in the folder of a run, or the one there of a point in that run: ``at``, as
+    120, ``"120it"``, ``"8ep"``, ``"50%"``, or the name of a file.
 
     Raises:
         ConfigError: there is none, or its rows are not whole.
     """
-    if path.is_file():
+    if at is not None:
+        file, state = _at(path, at)
+    elif path.is_file():
         file, state = path, _read(path)
     else:
         file, state = _last_good(path)
@@ -127,13 +179,39 @@ def find(path: Path) -> Earlier:
     return Earlier(file, state, rows_until(folder / HISTORY, iteration))
 
 
-def _last_good(folder: Path) -> tuple[Path, dict[str, Any]]:
-    for _, file in checkpoints(folder):
+def _at(folder: Path, at: Any) -> tuple[Path, dict[str, Any]]:
+    if folder.is_file():
+        raise ConfigError(
+            f"resume_at={at} picks a checkpoint of a run, but resume_from={folder} is one: give one of the two, or the "
+            "folder of the run"
+        )
+    if isinstance(at, str) and (folder / at).is_file():
+        return folder / at, _read(folder / at)
+    _, last = _last_good(folder)  # it knows how long that run was to be
+    length = last["trainer"]["epoch_length"]
+    try:
+        iteration = Run(epoch_length=length, max_epochs=last["trainer"]["max_epochs"]).events("resume_at", at, 0)
+    except ValueError as error:
+        raise ConfigError(f"{error}; or give the name of a file in {folder}") from error
+    found = [(number, file) for number, file in checkpoints(folder) if number == iteration]
+    if not found:
+        nearest = sorted({number for number, _ in checkpoints(folder)}, key=lambda number: abs(number - iteration))[:10]
+        there = ", ".join(f"{n}it ({n / length:.4g}ep)" for n in sorted(nearest))
+        raise ConfigError(
+            f"resume_from={folder} has no checkpoint of iteration {iteration}, which is resume_at={at}: there are "
+            f"{there}; keep_checkpoints, in the run that is to be resumed, says which are kept"
+        )
+    return _last_good(folder, found)
+
+
+def _last_good(folder: Path, found: Sequence[tuple[int, Path]] | None = None) -> tuple[Path, dict[str, Any]]:
+    for _, file in checkpoints(folder) if found is None else found:
         try:
             return file, _read(file)
         except ConfigError as error:
             log.warning("%s", error)
-    raise ConfigError(f"resume_from={folder} holds no good checkpoint: give one, or the folder of a run")
+    which = "" if found is None else f" of iteration {found[0][0]}"
+    raise ConfigError(f"resume_from={folder} holds no good checkpoint{which}: give one, or the folder of a run")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -2,6 +2,22 @@
 
 ``run.json`` holds the id of the run, and so does each of its checkpoints: those that belong to the rows of
 ``history.csv`` are told from others. A new version of a file is written beside it, then put in its place.
+
+All that ``run.json`` holds is plain data, from which the run's curves can be drawn without torch. Each time that the
+run begins or goes on it is written anew, once its schedules are resolved::
+
+    {
+      "run": "4f...",                     # its id; null where an earlier version of ours began it
+      "from": null,                       # or, of a run that has left another one's folder:
+              {"run": "9a...",            #   the id of that one; null as above
+               "file": "/.../trunk/checkpoint_90.pt",
+               "iteration": 90},          #   after so many iterations of that one
+      "epoch_length": 15, "max_epochs": 12, "iterations": 180,  # of the whole run, once it is at its end
+      "schedulers": {"lr": {...}}         # by their names in history.csv, what their `state_dict()` gives
+    }
+
+In the state of a scheduler, ``schedule`` holds the shape and the fields, ``run`` the arguments of the `cosched.Run`
+that resolves them into events, and ``event`` what is counted. Any app can write it: ``json.dumps(one.state_dict())``.
 """
 
 from __future__ import annotations
@@ -12,9 +28,10 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cosched import ConfigError
 
@@ -68,22 +85,32 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
     return sorted(((int(match[1]), file) for match, file in matches if match), reverse=True)
 
 
+def record(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` in ``folder`` holds; nothing where there is none.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    file = folder / RUN
+    if not file.exists():
+        return {}
+    try:
+        held = json.loads(file.read_bytes())
+        if not isinstance(held, dict) or not isinstance(held["run"], (str, type(None))):
+            raise TypeError("it holds no id of a run")
+        return held
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{file} is damaged ({error}): restore it, or resume from another folder") from error
+
+
 def run_of(folder: Path) -> str | None:
     """The id of the run whose ``history.csv`` is in ``folder``; None where nothing says it.
 
     Raises:
         ConfigError: ``run.json`` is damaged.
     """
-    file = folder / RUN
-    if not file.exists():
-        return None
-    try:
-        run = json.loads(file.read_bytes())["run"]
-        if not (run is None or isinstance(run, str)):
-            raise TypeError(f"run={run!r} is not a text")
-        return run
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{file} is damaged ({error}): restore it, or resume from another folder") from error
+    run: str | None = record(folder).get("run")
+    return run
 
 
 def refuse_used(folder: Path) -> None:
@@ -100,8 +127,10 @@ def refuse_used(folder: Path) -> None:
         )
 
 
-def begin(folder: Path, run: str | None, iteration: int) -> None:
+def begin(folder: Path, run: Mapping[str, Any], iteration: int) -> None:
     """Make ``folder`` that of ``run``, which goes on after ``iteration``: the first writes of a run.
+
+    ``run`` is what ``run.json`` is to hold.
 
     Later checkpoints go into a folder of their own, with the rows that belong to them, from which they can be resumed.
     """
@@ -119,4 +148,4 @@ def begin(folder: Path, run: str | None, iteration: int) -> None:
             file.rename(aside / file.name)
         print(f"set aside in {aside}: {', '.join(file.name for file in later)}")
     with replacing(folder / RUN) as part:
-        part.write_text(json.dumps({"run": run}) + "\n")
+        part.write_text(json.dumps(run, indent=2) + "\n")

@@ -8,7 +8,6 @@ import math
 import os
 import sys
 import time
-import uuid
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,9 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
-from cosched import ConfigError, Run, TorchScheduler, attach, draw_applied
+from cosched import BoundScheduler, ConfigError, Run, TorchScheduler, attach, draw_applied
 from cosched.digits import loop
-from cosched.digits.checkpoints import find, save_checkpoints
+from cosched.digits.checkpoints import find, identity, save_checkpoints
 from cosched.digits.folder import HISTORY, alone_in, begin, checkpoints, refuse_used
 from cosched.digits.history import History
 from cosched.digits.parts import built, by_name, param_groups
@@ -68,9 +67,10 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         raise ConfigError(f"loop={cfg.loop!r} must be ignite or torch")
     if cfg.snapshots and cfg.loop == "torch":
         raise ConfigError("snapshots=true follows events that loop=torch does not have: use loop=ignite")
-    earlier = None if cfg.resume_from is None else find(Path(str(cfg.resume_from)))
-    in_place = earlier is not None and earlier.file.parent.resolve() == folder.resolve()
-    if not in_place:
+    if cfg.resume_from is None and cfg.resume_at is not None:
+        raise ConfigError(f"resume_at={cfg.resume_at} is a point in a run: give its folder as resume_from")
+    earlier = None if cfg.resume_from is None else find(Path(str(cfg.resume_from)), cfg.resume_at)
+    if earlier is None or not earlier.is_in(folder):
         refuse_used(folder)
 
     manual_seed(cfg.trainer.seed)
@@ -115,12 +115,14 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     if earlier is not None:
         earlier.load(state, schedulers, len(train_loader))
         batches.start_iteration = trainer.state.iteration % len(train_loader)
-    run_id = earlier.run if earlier is not None and in_place else uuid.uuid4().hex
-    trainer.state.run = run_id  # type: ignore[attr-defined]
+    length = {name: getattr(run, name) for name in ("epoch_length", "max_epochs")} | {"iterations": run.num_events}
+    known = identity(earlier, folder)
+    trainer.state.run = known["run"]  # type: ignore[attr-defined]
     trainer.state_dict_user_keys.append("run")  # into the checkpoints
     history = History(schedulers, earlier.rows if earlier is not None else [])
     trainer.add_event_handler(Events.ITERATION_COMPLETED, history)
-    save_checkpoints(trainer, state, folder, run, cfg.trainer.checkpoint_every, cfg.snapshots)  # after the row
+    every, keep = cfg.trainer.checkpoint_every, cfg.keep_checkpoints
+    save_checkpoints(trainer, state, folder, run, every, keep, cfg.snapshots)  # after the row
     stop = Stop(trainer)
     if cfg.trainer.progress_bar and rank == 0:
         bar = ProgressBar(desc="epochs", bar_format=None)
@@ -134,7 +136,8 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
                 done = trainer.state.iteration
                 if earlier is not None:
                     print(f"resumed from {earlier.file}: iteration {done}, epoch {math.ceil(done / len(train_loader))}")
-                begin(folder, run_id, done)
+                states = {name: one.state_dict() for name, one in schedulers.items() if isinstance(one, BoundScheduler)}
+                begin(folder, {**known, **length, "schedulers": states}, done)
                 files.enter_context(history.kept_in(folder / HISTORY))
 
         idist.barrier()  # every rank has read the files of the run that is continued: one may now write its own

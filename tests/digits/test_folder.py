@@ -180,6 +180,6 @@ def test_a_run_of_an_earlier_version_has_no_id_and_goes_on(stopped):
         del state["trainer"]["run"]
         torch.save(state, file)
     train_tiny(stopped, f"resume_from={stopped}", "trainer.max_epochs=3")
-    assert json.loads((stopped / "run.json").read_text()) == {"run": None}
+    assert json.loads((stopped / "run.json").read_text())["run"] is None
     train_tiny(stopped, f"resume_from={stopped}", "trainer.max_epochs=4")
     assert len(history(stopped)) == 60
