@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from cosched.binding import checkpoint
+from cosched.binding import checkpoint, ignites
 from cosched.binding.domains import check, shrinking
 from cosched.binding.target import Target
 from cosched.config.schemas import ConfigError, Mismatch
 from cosched.schedules.durations import Event, Run
 from cosched.schedules.fields import flag
+from cosched.schedules.runs import begins
 from cosched.schedules.schedule import BLOCK, Schedule, Window
 
 
@@ -145,6 +146,7 @@ class Bound:
                 that the parameter cannot take.
         """
         run = run.knowing(**self.data)
+        begins(self.param_name, self.declared, run)
         schedule = self.declared.resolve_in(run)
         if anew and self._loaded and self.event_index and self.on_mismatch is not Mismatch.config:
             ended = self._run is not None and self.event_index == self._run.num_events
@@ -199,8 +201,9 @@ class Bound:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue at the saved event index; nothing changes unless all of ``state_dict`` fits.
 
-        Where its schedule is another one, ``on_mismatch`` decides. The state of ignite's own cosine or linear cyclical
-        scheduler is taken too. A scheduler that follows a clock, as an engine's, needs that restored as well.
+        Where its schedule is another one, ``on_mismatch`` decides. The state of ignite's own cyclical, piecewise linear
+        or concatenated scheduler is taken too. A scheduler that follows a clock, as an engine's, needs that restored as
+        well.
 
         Raises:
             TypeError: ``state_dict`` is not a mapping.
@@ -209,12 +212,12 @@ class Bound:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict should be a dictionary, but given {type(state_dict)}")
         own = self.state_dict()
-        theirs = state_dict.keys() >= checkpoint.IGNITE_KEYS
-        if missing := (["event_index"] if theirs else own.keys()) - state_dict.keys():
-            raise ValueError(f"state_dict lacks {sorted(missing)}: it was not saved by a {type(self).__name__}")
-        if theirs:
-            self._load_ignite(state_dict)
+        missing = own.keys() - state_dict.keys()
+        if missing and (theirs := ignites.position(state_dict, self._schedule)):
+            self._load_ignite(state_dict, *theirs)
             return
+        if missing:
+            raise ValueError(f"state_dict lacks {sorted(missing)}: it was not saved by a {type(self).__name__}")
         index = checkpoint.index(state_dict["event_index"])
         run = checkpoint.run_from_plain(state_dict["run"])
         saved = checkpoint.from_plain(state_dict["schedule"])
@@ -235,8 +238,7 @@ class Bound:
             self._use(self.declared, None)
         self.event_index, self._loaded = index, True
 
-    def _load_ignite(self, state_dict: Mapping[str, Any]) -> None:
-        index, differing = checkpoint.from_ignite(state_dict, self._schedule)
+    def _load_ignite(self, state_dict: Mapping[str, Any], index: int, differing: list[str]) -> None:
         binding = ("param_name", "param_group_index")
         differing += checkpoint.differences(
             {key: state_dict.get(key) for key in binding}, {key: getattr(self, key) for key in binding}

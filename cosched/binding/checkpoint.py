@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from cosched.schedules import registry
-from cosched.schedules.annealing import CosineAnnealing, LinearCyclical
-from cosched.schedules.cyclical import CyclicalSchedule
 from cosched.schedules.durations import DATA, MAX_EVENTS, Run
 from cosched.schedules.phases import Phase, phase
 from cosched.schedules.schedule import Schedule
-
-IGNITE_KEYS = {"start_value", "end_value", "cycle_size", "cycle_mult", "cycle", "start_value_mult", "end_value_mult"}
-IGNITES = (CosineAnnealing, LinearCyclical)  # the shapes that ignite has too; its state does not say which one it is of
 
 
 def to_plain(value: Any) -> Any:
@@ -104,59 +98,3 @@ def index(value: Any, field: str = "event_index") -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_EVENTS:
         raise ValueError(f"{field}={value!r} in state_dict must be an integer of at least 0")
     return value
-
-
-def from_ignite(state: Mapping[str, Any], schedule: Schedule) -> tuple[int, list[str]]:
-    """The event index at which ignite's cyclical scheduler stopped, counted from the start of its first cycle.
-
-    Its state holds the fields as they were in its current cycle, so they are compared with those of ``schedule`` in
-    that cycle; what differs comes second.
-
-    Raises:
-        ValueError: a value is missing or of a wrong type, or ``schedule`` has no such cycle.
-    """
-    if not isinstance(schedule, CyclicalSchedule):
-        raise ValueError(f"state_dict is of a cyclical scheduler of ignite, and this schedule a {type(schedule)}")
-    position, cycle = index(state["event_index"]), index(state["cycle"], "cycle")
-    saved = {key: state[key] for key in (*sorted(IGNITE_KEYS - {"cycle"}),)}
-    saved["warmup_duration"] = state.get("warmup_duration", 0)
-    for name, value in saved.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ValueError(f"{name}={value!r} in state_dict must be a finite number")
-    length = saved["cycle_size"] + saved["warmup_duration"]
-    if position > length:
-        raise ValueError(f"event_index={position} in state_dict is beyond its cycle of {length} events")
-    here = schedule.nth_cycle(cycle)
-    if here is None:
-        raise ValueError(f"cycle={cycle} in state_dict is one that this schedule does not have")
-    first, size, warmup = here
-    begun = cycle + (position > saved["cycle_size"])  # in the warm-up ignite has the next start value already
-    own = {
-        "cycle_size": size,
-        "warmup_duration": warmup,
-        "cycle_mult": schedule.cycle_mult,
-        "start_value_mult": schedule.start_value_mult,
-        "end_value_mult": schedule.end_value_mult,
-        "start_value": _grown(schedule.start_value, schedule.start_value_mult, begun),
-        "end_value": _grown(schedule.end_value, schedule.end_value_mult, cycle),
-    }
-    differing = [
-        f"{name} is {saved[name]!r} there and {value!r} here, in cycle {cycle + 1}"
-        for name, value in own.items()
-        if not math.isclose(saved[name], value, rel_tol=1e-6, abs_tol=1e-300)
-    ]
-    differing += [
-        f"{f.name} is not in the state of ignite's schedulers, and {getattr(schedule, f.name)!r} here"
-        for f in fields(schedule)
-        if f.name not in own and getattr(schedule, f.name) != f.default
-    ]
-    if type(schedule) not in IGNITES:
-        differing.append(f"the schedule is {to_plain(schedule)['type']!r} here, a shape that ignite does not have")
-    return index(first + position), differing
-
-
-def _grown(value: float, mult: float, times: int) -> float:
-    try:
-        return value * mult**times
-    except OverflowError:
-        return math.inf
