@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-GROUPS = ("cosched/schema", "cosched/phase", "scheduler")
+SHARED = "scheduler"  # an app may have this group too; what it has there hides an option of ours of the same name
+OURS = f"cosched/{SHARED}"  # the same options, in a group that nobody else has
+TYPED = ("cosched/phase", OURS, "cosched/schema", SHARED)  # the groups in which each shape is an option
 
 
 class CoschedSearchPathPlugin(SearchPathPlugin):
-    """Appends our options and their schemas to the search path, behind the app's own."""
+    """Appends our options to the search path, behind the app's own."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Called by Hydra before it composes a config."""
-        search_path.append(provider="cosched", path="pkg://cosched.conf")
-        search_path.append(provider="cosched", path=f"{SchemaSource.scheme()}://")
+        search_path.append(provider="cosched", path=f"{OptionSource.scheme()}://")
 
 
-class SchemaSource(ConfigSource):
-    """The typed configs of `cosched.config`, made when a config asks for one.
+class OptionSource(ConfigSource):
+    """The files in ``cosched/conf``, and the typed configs of `cosched.config`, made when a config asks for one.
 
     Each registered shape is there as a schema, as a phase, and as an option of the group ``scheduler``, whichever
     package it is from. The config store would want all of them at the start of every app, and would match them with
-    files of their names.
+    files of their names. The group ``scheduler`` is there under the name ``cosched/scheduler``, too.
     """
 
     @staticmethod
@@ -39,40 +43,69 @@ class SchemaSource(ConfigSource):
 
     def is_group(self, config_path: str) -> bool:
         """Whether it is one of our groups, or what they stand in."""
-        return config_path.rstrip("/") in ("cosched", *GROUPS)
+        path = config_path.rstrip("/")
+        return path in ("cosched", *TYPED) or _place(path).is_dir()
 
     def is_config(self, config_path: str) -> bool:
-        """Whether there is a schema of that path."""
-        return self._schema(config_path) is not None
+        """Whether there is an option of that path."""
+        return _file(config_path).is_file() or _schema(config_path) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """The groups in ``cosched``, or the schemas in one of them."""
-        path = config_path.rstrip("/")
-        if path == "cosched":
-            inside = [group.rpartition("/")[2] for group in GROUPS if group.startswith("cosched/")]
-            return [] if results_filter is ObjectType.CONFIG else inside
-        if path not in GROUPS or results_filter is ObjectType.GROUP:
-            return []
-        from cosched.config.schemas import options
+        """The groups and options in a group; none in ``scheduler`` where the app has such a group itself.
 
-        return options(path)
+        So ``scheduler=glob(*)`` means the app's own options, as it did before cosched was installed.
+        """
+        path = config_path.rstrip("/")
+        if path == SHARED and _others_have(path):
+            return []
+        found = [one for one in _place(path).glob("*") if not one.name.startswith("_")]
+        names = set()
+        if results_filter is not ObjectType.CONFIG:
+            groups = ["cosched", *TYPED, *(f"{path}/{one.name}" for one in found if one.is_dir())]
+            names |= {name for above, _, name in (one.strip("/").rpartition("/") for one in groups) if above == path}
+        if results_filter is not ObjectType.GROUP:
+            names |= {one.stem for one in found if one.suffix == ".yaml"}
+            if path in TYPED:
+                from cosched.config.schemas import options
+
+                names |= set(options(path))
+        return sorted(names)
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """The schema of that path as a config."""
+        """The option of that path as a config."""
+        file = _file(config_path)
         try:
-            schema = self._schema(config_path)
+            schema = None if file.is_file() else _schema(config_path)
         except ValueError as error:  # a shape of another package that cannot be loaded
             raise ConfigLoadError(str(error)) from error
-        if schema is None:
-            raise ConfigLoadError(f"{config_path} is not one of the schemas of cosched")
-        return ConfigResult(
-            provider=self.provider, path=self.full_path(), config=OmegaConf.structured(schema), header={"package": None}
-        )
+        if schema is None and not file.is_file():
+            raise ConfigLoadError(f"{config_path} is not one of the options of cosched")
+        config = OmegaConf.load(file) if schema is None else OmegaConf.structured(schema)
+        return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header={"package": None})
 
-    def _schema(self, config_path: str) -> type | None:
-        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
-        if group not in GROUPS:
-            return None
-        from cosched.config.schemas import schema
 
-        return schema(group, name)
+def _place(group: str) -> Path:
+    """Where the files of a group stand."""
+    import cosched
+
+    return Path(str(cosched.__file__)).parent / "conf" / (SHARED if group == OURS else group)
+
+
+def _file(config_path: str) -> Path:
+    group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+    return _place(group) / f"{name}.yaml"
+
+
+def _schema(config_path: str) -> type | None:
+    group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+    if group not in TYPED:
+        return None
+    from cosched.config.schemas import schema
+
+    return schema(group, name)
+
+
+def _others_have(group: str) -> bool:
+    hydra = GlobalHydra.instance()
+    sources = hydra.config_loader().get_sources() if hydra.is_initialized() else []
+    return any(one.is_group(group) for one in sources if not isinstance(one, OptionSource))

@@ -2,10 +2,12 @@
 
 import json
 import pickle
+from functools import cache
 
 import pytest
 from helpers import ROOT
 from hydra import compose, initialize, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from ignite.engine import Engine
 from omegaconf import OmegaConf
@@ -21,9 +23,11 @@ INNER = [
     "scheduler.{at}.end_value=0.5",
 ]
 FIELDS = {
+    "branched": [one.format(at="phases.branch") for one in INNER],
     "constant": ["scheduler.value=0.5"],
     "inverse_sqrt": ["scheduler.start_value=0.5", "scheduler.timescale=2ep"],
     "phases": [one.format(at="phases.only") for one in INNER],
+    "product": [one.format(at="factors.only") for one in INNER],
     "piecewise_linear": ["scheduler.milestones=[[0,0.1],[2ep,0.5]]"],
     "scaled": [*(one.format(at="schedule") for one in INNER), "scheduler.factor=0.5"],
 }
@@ -56,27 +60,47 @@ WAYS = {
 }
 
 
-@pytest.fixture(scope="module")
-def composed():
+@cache
+def composed(option):
     with initialize(version_base=None, config_path=None):
-        return {name: compose(overrides=[f"+scheduler={name}", *fields]) for name, fields in OPTIONS.items()}
+        return compose(overrides=[f"+scheduler={option}", *OPTIONS[option]]).scheduler
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("option", OPTIONS)
-def test_it_is_the_same_curve(composed, option, way, sgd):
-    node = composed[option].scheduler
+def test_it_is_the_same_curve(option, way, sgd):
+    node = composed(option)
     pure = OmegaConf.to_object(node).resolve(**RUN)
     events = range(RUN["epoch_length"] * RUN["max_epochs"])
     assert way(node, sgd).resolve(**RUN).values(events).tolist() == pure.values(events).tolist()
 
 
-def test_an_apps_own_option_of_a_shapes_name_does_not_change_the_presets(tmp_path):
+@pytest.fixture
+def crowded(tmp_path):
+    """The config folder of an app that has an option of its own by each of our names."""
     (tmp_path / "scheduler").mkdir()
-    (tmp_path / "scheduler/cosine_annealing.yaml").write_text("eta: 0.5\n")
+    for name in OPTIONS:
+        (tmp_path / f"scheduler/{name}.yaml").write_text("eta: 0.5\n")
     (tmp_path / "config.yaml").write_text("defaults: [scheduler: sgdr]\n")
-    with initialize_config_dir(str(tmp_path), version_base=None):
-        assert compose("config").scheduler.cycle_size == "10ep"
-        assert compose("config", overrides=["scheduler=cosine_annealing"]).scheduler == {"eta": 0.5}
-        theirs = compose("config", overrides=["~scheduler", "+cosched/schema@scheduler=cosine_annealing"])
-        assert theirs.scheduler._target_ == "cosched.CosineAnnealingScheduler"
+    return tmp_path
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_apps_own_options_of_our_names_are_its_own_and_ours_are_at_hand(crowded, option):
+    ours = composed(option)
+    with initialize_config_dir(str(crowded), version_base=None):
+        assert compose("config", [f"scheduler={option}"]).scheduler == {"eta": 0.5}
+        absolute = ["~scheduler", f"+cosched/scheduler@scheduler={option}", *OPTIONS[option]]
+        assert compose("config", absolute).scheduler == ours
+        (crowded / f"scheduler/{option}.yaml").unlink()
+        assert compose("config", [f"scheduler={option}", *OPTIONS[option]]).scheduler == ours
+
+
+def test_a_glob_over_an_apps_own_group_is_what_it_was_before_we_came(crowded):
+    (crowded / "scheduler/wsd.yaml").unlink()
+    with initialize_config_dir(str(crowded), version_base=None):
+        loader = GlobalHydra.instance().config_loader()
+        assert loader.get_group_options("cosched/scheduler") == sorted(OPTIONS)
+        assert loader.get_group_options("scheduler") == sorted(OPTIONS.keys() - {"wsd"})
+        (crowded / "scheduler").rename(crowded / "sched")
+        assert loader.get_group_options("scheduler") == sorted(OPTIONS)
