@@ -1,9 +1,9 @@
 from cosched.binding.target import Group as Group
 from cosched.config.build import Allowed as Allowed
 from cosched.config.build import build as build
+from cosched.config.hints import hints as hints
 from cosched.config.schemas import ConfigError as ConfigError
 from cosched.config.schemas import Mismatch as Mismatch
-from cosched.config.schemas import misspelt as misspelt
 from cosched.loops.declared import leaves as leaves
 from cosched.loops.ignite.attaching import EngineState as EngineState
 from cosched.loops.ignite.attaching import attach as attach
@@ -18,6 +18,7 @@ from cosched.loops.ignite.shapes import LinearCyclicalScheduler as LinearCyclica
 from cosched.loops.ignite.shapes import PhasesScheduler as PhasesScheduler
 from cosched.loops.ignite.shapes import PiecewiseLinearScheduler as PiecewiseLinearScheduler
 from cosched.loops.ignite.shapes import PolynomialAnnealingScheduler as PolynomialAnnealingScheduler
+from cosched.loops.ignite.shapes import ProductScheduler as ProductScheduler
 from cosched.loops.ignite.shapes import RegisteredScheduler as RegisteredScheduler
 from cosched.loops.ignite.shapes import ScaledScheduler as ScaledScheduler
 from cosched.loops.ignite.shapes import SqrtAnnealingScheduler as SqrtAnnealingScheduler
@@ -28,6 +29,7 @@ from cosched.schedules.annealing import ExponentialAnnealing as ExponentialAnnea
 from cosched.schedules.annealing import LinearCyclical as LinearCyclical
 from cosched.schedules.annealing import PolynomialAnnealing as PolynomialAnnealing
 from cosched.schedules.annealing import SqrtAnnealing as SqrtAnnealing
+from cosched.schedules.combined import Product as Product
 from cosched.schedules.combined import Scaled as Scaled
 from cosched.schedules.cyclical import CyclicalSchedule as CyclicalSchedule
 from cosched.schedules.durations import Duration as Duration

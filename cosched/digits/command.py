@@ -11,8 +11,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-import cosched.digits.resolver  # noqa: F401  # which the config uses
-from cosched import misspelt
+import cosched.digits.resolver  # which the config uses
+import cosched.digits.settings  # noqa: F401  # and which types it
+from cosched import hints
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -27,16 +28,13 @@ def main(cfg: DictConfig) -> float:
 
 
 def cli() -> None:
-    """Run `main`; to Hydra's refusal of an override with a misspelt field, add how the field is spelt."""
+    """Run `main`, with a hint where Hydra refuses a field that a scheduler does not have."""
     missing = [name for name in ("matplotlib", "rich", "sklearn", "tqdm") if find_spec(name) is None]
     if missing:
         sys.exit(f"cosched-train needs {', '.join(missing)}: pip install 'cosched[train]'")
     try:
-        main()
-    except SystemExit as stop:
-        for hint in misspelt(sys.argv[1:]) if stop.code else []:
-            print(hint, file=sys.stderr)
-        raise
+        with hints():
+            main()
     except KeyboardInterrupt as stop:
         sys.exit(128 + getattr(stop, "number", signal.SIGINT))  # as a shell says it, without a traceback
 

@@ -55,12 +55,12 @@ def test_the_config_knows_the_length_of_an_epoch(fraction):
 
 
 MISTAKES = {
-    "scheduler.cycle_mlt=2": ["Key 'cycle_mlt' not in", "scheduler.cycle_mlt is not a field of a scheduler: did you"],
+    "scheduler.cycle_mlt=2": ["Key 'cycle_mlt' not in", "scheduler.cycle_mlt is not a field of cosine_annealing: did you"],
     "scheduler.event=ITERATION": ["scheduler.event", "'ITERATION', expected one of [ITERATION_STARTED, EPOCH_"],
     "scheduler.num_cycles=abc": ["scheduler.num_cycles=abc", "'abc' of type 'str' could not be converted to Int"],
     "scheduler=wsd scheduler.phases.decay.end_valu=1": [
         "full_key: scheduler.phases.decay.end_valu",
-        "scheduler.phases.decay.end_valu is not a field of a scheduler: did",
+        "scheduler.phases.decay.end_valu is not a field of polynomial_annealing: did",
     ],
 }
 

@@ -1,0 +1,66 @@
+"""What is said of fields that a scheduler does not have, in any app, after Hydra has said them."""
+
+import runpy
+import sys
+from contextlib import suppress
+
+import pytest
+
+APP = """
+import hydra
+import cosched
+
+@hydra.main(version_base=None, config_path=None)
+def main(cfg):
+    pass
+
+with cosched.hints():
+    main()
+"""
+
+
+@pytest.fixture
+def said(monkeypatch, tmp_path, capsys):
+    """What an app prints besides its results; call it with overrides."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app.py").write_text(APP)
+
+    def run(*overrides):
+        monkeypatch.setattr(sys, "argv", ["app.py", *overrides])
+        with suppress(SystemExit):
+            runpy.run_path("app.py", run_name="__main__")
+        return capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize("mode", [[], ["-m"]])
+def test_a_misspelt_field_is_named_with_what_is_meant(said, mode):
+    text = said(*mode, "+cosched/schema@lr=cosine_annealing", "lr.cycle_mlt=2")
+    hint = text.splitlines()[-1]
+    assert hint.startswith("lr.cycle_mlt is not a field of cosine_annealing: did you mean 'cycle_mult'? There are: ")
+    assert "monotonic" not in hint, "that is another shape's"
+    assert "phases" not in hint
+    assert "Traceback" not in text
+
+
+def test_the_field_of_a_phase_is_looked_for_where_the_phases_are(said):
+    hints = said("+scheduler=wsd", "scheduler.end_value=0.1").splitlines()[-2:]
+    assert hints[0].endswith("did you mean scheduler.phases.warmup.end_value or scheduler.phases.decay.end_value?")
+    assert hints[1].endswith(
+        "belongs into a file in the group scheduler: then another option takes its place as a whole"
+    )
+    hint = said("+scheduler=wsd", "scheduler.phases.decay.duraton=3").splitlines()[-1]
+    assert hint.startswith("scheduler.phases.decay.duraton is not a field of polynomial_annealing: did you mean 'dur")
+
+
+@pytest.mark.parametrize(
+    "overrides", [["~scheduler"], ["trainer.lr=1"], ["+trainer={}", "trainer.lr=1"], ["+a=1", "~a", "b=1"]]
+)
+def test_what_is_not_ours_gets_no_hint(said, overrides):
+    assert "is not a field" not in said(*overrides)
+
+
+def test_a_deletion_gets_no_hint(said):
+    assert said("+scheduler=wsd", "~scheduler.phases.warmup") == ""
+    assert "is not a field" not in said("+scheduler=wsd", "~scheduler.event")
