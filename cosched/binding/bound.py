@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cosched.binding import checkpoint, ignites
-from cosched.binding.domains import check, shrinking
+from cosched.binding.domains import check, idle, shrinking
 from cosched.binding.target import Target
 from cosched.config.schemas import ConfigError, Mismatch
 from cosched.schedules.durations import Event, Run
@@ -166,7 +166,7 @@ class Bound:
         check(schedule, num_events, self.target.domain)
         self._use(schedule, run)
         self._loaded = False
-        return shrinking(schedule, num_events)
+        return [*idle(self.declared), *shrinking(schedule, num_events)]
 
     def restore(self, index: int) -> None:
         """Apply the value of the event before ``index``, which a run that is continued had last; go on at ``index``."""

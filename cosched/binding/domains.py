@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -124,3 +124,33 @@ def shrinking(schedule: Schedule, num_events: int | None) -> list[str]:
     if end is None or schedule.cycles(num_events) == schedule.num_cycles:
         return []
     return [f"cycles shrink to nothing at event {end}: the value holds from there; use cycle_mult of at least 1"]
+
+
+BETWEEN_CYCLES = ("cycle_mult", "start_value_mult", "end_value_mult", "amplitude_mult", "warmup_duration")
+
+
+def idle(schedule: Schedule, path: str = "") -> list[str]:
+    """Which fields, at any depth of a schedule as it was declared, say what later cycles do where there is but one.
+
+    >>> from cosched import CosineAnnealing
+    >>> idle(CosineAnnealing(start_value=1, end_value=0, cycle_size=4, num_cycles=1, start_value_mult=0.5))
+    ['start_value_mult=0.5 has no effect, as there is one cycle: set num_cycles, null for no limit']
+    """
+    found = []
+    if isinstance(schedule, CyclicalSchedule):
+        sizeless = schedule.cycle_size is None  # in a phase: it lasts as long as that
+        if sizeless or schedule.num_cycles == 1:
+            remedy = f"set {'cycle_size and ' * sizeless}num_cycles, null for no limit"
+            given = [(f.name, f.default, getattr(schedule, f.name)) for f in fields(schedule)]
+            found = [
+                f"{path}{name}={value} has no effect, as there is one cycle: {remedy}"
+                for name, default, value in given
+                if name in BETWEEN_CYCLES and value != default
+            ]
+    for f in fields(schedule):
+        inner = getattr(schedule, f.name)
+        named = inner if isinstance(inner, Mapping) else {"": inner}
+        for name, one in named.items():
+            if isinstance(one, Schedule):
+                found += idle(one, f"{path}{f.name}.{name}{'.' * bool(name)}")
+    return found

@@ -38,7 +38,7 @@ def explained(error: BaseException) -> list[str]:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
-            known = cause.object_type
+            known: Any = cause.object_type
             ours = isinstance(known, type) and (issubclass(known, Schedule) or known in OTHERS.values())
             return [_remedy(str(cause.full_key), known, cause.parent_node)] if ours else []
         cause = cause.__cause__ or cause.__context__
@@ -48,7 +48,7 @@ def explained(error: BaseException) -> list[str]:
 def _remedy(full_key: str, known: type[Any], node: Any) -> str:
     path, _, key = full_key.rpartition(".")
     text = f"{full_key} is not a field of {known.__qualname__.rpartition('.')[2]}: "
-    fields = OmegaConf.to_container(node)
+    fields: Any = OmegaConf.to_container(node)
     if inside := [f"{path}.{one}" for one in _inside(fields, key)]:
         text += f"did you mean {' or '.join(inside)}?"
     else:

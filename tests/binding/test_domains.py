@@ -10,7 +10,7 @@ import pytest
 from strategies import SHAPES, wild
 
 import cosched
-from cosched import CosineAnnealing, PiecewiseLinear, Schedule
+from cosched import CosineAnnealing, Phase, Phases, PiecewiseLinear, Scaled, Schedule
 from cosched.binding import domains
 
 
@@ -131,3 +131,33 @@ def test_cycles_that_shrink_to_nothing_are_told():
     assert domains.shrinking(shrinking, 14) == []
     slowly = CosineAnnealing(start_value=1, end_value=0, cycle_size=10**9, cycle_mult=1 - 1e-8)
     assert domains.shrinking(slowly, 10**12) == []
+
+
+def test_what_would_change_from_cycle_to_cycle_is_told_where_there_is_one_cycle():
+    given = {"start_value": 1, "end_value": 0.5, "cycle_size": 4}
+    changes = {"cycle_mult": 2, "start_value_mult": 0.5, "end_value_mult": 0.5, "amplitude_mult": 0.5}
+    changes |= {"warmup_duration": 2}
+    once = CosineAnnealing(**given, **changes, num_cycles=1)
+    np.testing.assert_array_equal(once.values(range(20)), CosineAnnealing(**given, num_cycles=1).values(range(20)))
+    assert {note.partition("=")[0] for note in domains.idle(once)} == changes.keys()
+    for name in changes:
+        one = {name: changes[name]}
+        several = CosineAnnealing(**given, **one, num_cycles=2)
+        assert domains.idle(several) == []
+        assert (several.values(range(20)) != CosineAnnealing(**given, num_cycles=2).values(range(20))).any()
+    assert domains.idle(CosineAnnealing(**given, num_cycles=1, endpoint=True, amplitude_decay=0.5)) == []
+
+
+def test_a_field_without_effect_is_found_at_any_depth():
+    phase = Phase(shape="cosine_annealing", start_value=1, end_value=0, start_value_mult=0.5)
+    nested = Scaled(schedule=Phases(phases={"only": phase}), factor=2)
+    (note,) = domains.idle(nested)
+    assert note.startswith(
+        "schedule.phases.only.start_value_mult=0.5 has no effect, as there is one cycle: set cycle_si"
+    )
+
+
+def test_a_run_warns_of_a_field_without_effect(sgd):
+    schedule = CosineAnnealing(start_value=1, end_value=0, cycle_size=4, num_cycles=1, cycle_mult=2)
+    with pytest.warns(UserWarning, match="^lr: cycle_mult=2.0 has no effect, as there is one"):
+        cosched.TorchScheduler(sgd, schedule)
