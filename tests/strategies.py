@@ -5,7 +5,7 @@ import warnings
 
 from hypothesis import strategies as st
 
-from cosched import CosineAnnealing, Phases, PolynomialAnnealing, lasting
+from cosched import CosineAnnealing, Phases, PolynomialAnnealing, Scaled, lasting
 from cosched.schedules.registry import registered
 
 SHAPES = registered()
@@ -56,7 +56,9 @@ def schedules(draw, shape=None, durations=EVENTS, depth=2):
         "Any": inner,
     }
     # Multipliers above 1 overflow, and those of lengths give cycles of a single event.
-    by_name = {"cycle_mult": st.sampled_from([1, 1.5, 2, 0.7]), "warmup_duration": st.just(0), "factor": st.just(1.0)}
+    by_name = {"cycle_mult": st.sampled_from([1, 1.5, 2, 0.7]), "warmup_duration": st.just(0)}
+    if shape is Scaled:  # so that values are those of what stands inside
+        by_name |= {"factor": st.just(1.0), "power": st.just(1.0), "offset": st.just(0.0), "multiple": st.none()}
     values = {}
     for field in dataclasses.fields(shape):
         within = st.floats(0.5, 1) if field.name.endswith(("_mult", "_decay")) else by_type[field.type]
@@ -117,6 +119,8 @@ def wild(rng, shape=None, depth=2, scale=1.0):
                 values = {field.name: value(field) for field in dataclasses.fields(shape)}
                 values |= {"warmup_duration": 0} if "warmup_duration" in values and rng.random() < 0.5 else {}
                 return shape(**values)
+                if shape is Scaled and (values["schedule"].bounds(range(10**6)) or (-1,))[0] < 0:
+                    values["power"] = float(rng.integers(-2, 4))  # negative numbers have no others
         except ValueError:  # end values that cannot be reached, a triangle with a warm-up
             continue
     raise AssertionError(f"no random fields suit {shape}")

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import itertools
+import math
 import pickle
 from typing import get_type_hints
 
@@ -64,7 +65,9 @@ def numbers(node):
     """Every value that a schedule's fields name."""
     if isinstance(node, Schedule):
         for field in dataclasses.fields(node):
-            if field.name in ("start_value", "end_value", "value", "milestones", "phases", "schedule"):
+            if field.name == "factors":
+                yield math.prod(max(numbers(one)) for one in node.factors.values() if one.duration != 0)
+            elif field.name in ("start_value", "end_value", "value", "milestones", "phases", "schedule"):
                 yield from numbers(getattr(node, field.name))
     elif isinstance(node, dict):
         yield from itertools.chain.from_iterable(map(numbers, node.values()))

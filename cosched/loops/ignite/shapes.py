@@ -23,7 +23,7 @@ from cosched.schedules.annealing import (
     PolynomialAnnealing,
     SqrtAnnealing,
 )
-from cosched.schedules.combined import Scaled
+from cosched.schedules.combined import Product, Scaled
 from cosched.schedules.cyclical import CyclicalSchedule
 from cosched.schedules.durations import Duration, Event
 from cosched.schedules.phases import Phases
@@ -288,6 +288,27 @@ class ScaledScheduler(ShapeScheduler):
         factor: float = 1.0,
         lower: float | None = None,
         upper: float | None = None,
+        save_history: bool = False,
+        param_group_index: int | None = None,
+        *,
+        power: float = 1.0,
+        offset: float = 0.0,
+        multiple: int | None = None,
+        **options: Unpack[BindingOptions],
+    ) -> None: ...
+
+
+class ProductScheduler(ShapeScheduler):
+    """`cosched.Product`, bound to a parameter of an optimizer."""
+
+    shape = Product
+
+    @_constructor(Product)
+    def __init__(
+        self,
+        optimizer: HasGroups,
+        param_name: str,
+        factors: Mapping[str, Schedule],
         save_history: bool = False,
         param_group_index: int | None = None,
         **options: Unpack[BindingOptions],
