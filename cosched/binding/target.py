@@ -29,7 +29,8 @@ class Target:
     ``add_param_group`` or ``load_state_dict``, or where one has been replaced by hand.
 
     What is no optimizer but has ``param_groups`` may list in ``no_parameters`` which of its keys are not to be driven;
-    nothing is known of the values that the others can take.
+    nothing is known of the values that the others can take. What is to be done about a number that it does not have, it
+    may say in ``absent``.
     """
 
     def __init__(self, optimizer: Any, name: str, index: int | None, pattern: str | None, relative: bool) -> None:
@@ -41,7 +42,11 @@ class Target:
         if name == "momentum" and name not in names:
             name = "betas[0]"  # what Adam and its kin call their momentum
         if name not in names:
-            raise ValueError(f"param_name={self.name!r} names no number to schedule: {did_you_mean(self.name, names)}")
+            remedy = getattr(optimizer, "absent", "").format(name=name)
+            raise ValueError(
+                f"param_name={self.name!r} names no number to schedule: {did_you_mean(self.name, names)}"
+                f"{'; ' * bool(remedy)}{remedy}"
+            )
         self.number = name
         self._key, _, element = name.removesuffix("]").partition("[")
         self._element = int(element) if element else None

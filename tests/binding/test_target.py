@@ -357,6 +357,34 @@ def test_only_numbers_that_are_not_the_engines_own_can_be_driven(name):
     assert not engine._event_handlers[Events.ITERATION_STARTED]
 
 
+@pytest.mark.parametrize(("earlier", "first"), [(None, 2.0), (3.0, 3.0)])
+def test_an_attribute_that_does_not_exist_yet_is_declared_in_the_config(earlier, first):
+    seen = []
+    engine = Engine(lambda engine, batch: seen.append(engine.state.temperature))
+    config = {"_target_": "cosched.ConstantScheduler", "value": 0.5, "param_name": "engine.state.temperature"}
+    if earlier is not None:
+        engine.state.temperature = earlier
+    else:
+        remedy = "set engine.state.temperature before the scheduler is attached, or give the scheduler an initial_value"
+        with pytest.raises(cosched.ConfigError, match=f"^scheduler: param_name='temperature' names no .*; {remedy}$"):
+            cosched.attach(engine, config)
+    cosched.attach(engine, config | {"initial_value": 2, "relative": True})
+    assert engine.state.temperature == first
+    engine.run(range(2), max_epochs=2)
+    assert seen == [first / 2] * 4
+
+
+@pytest.mark.parametrize("wrong", ["warm", True])
+def test_what_an_attribute_begins_with_is_a_number(wrong):
+    with pytest.raises(TypeError, match=f"initial_value={wrong!r} must be a number"):
+        cosched.EngineState(Engine(lambda *_: None)).declare("temperature", wrong)
+
+
+def test_an_optimizer_has_its_own_initial_values(sgd):
+    with pytest.raises(ValueError, match=r"initial_value=0.5 is for an attribute of engine.state: what lr is at first"):
+        cosched.ConstantScheduler(sgd, "lr", 0.5, initial_value=0.5)
+
+
 def test_a_value_beyond_the_type_of_a_tensor_is_refused_when_the_run_starts():
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=torch.tensor(0.1))
     engine = Engine(lambda *_: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from ignite.engine import Engine, Events, RemovableEventHandle, State
@@ -33,6 +34,7 @@ class EngineState:
     """
 
     no_parameters = frozenset({*vars(State()), "cycle", "cycle_name"})  # the engine's own, and CycleEvents'
+    absent = "set engine.state.{name} before the scheduler is attached, or give the scheduler an initial_value"
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -44,6 +46,12 @@ class EngineState:
         if self._groups[0] is not vars(self.engine.state):
             self._groups = [vars(self.engine.state)]
         return self._groups
+
+    def declare(self, name: str, value: float) -> None:
+        """Let there be an attribute of that name, which begins with ``value`` unless the state has one already."""
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise TypeError(f"initial_value={value!r} must be a number, as 0.5")
+        vars(self.engine.state).setdefault(name, float(value))
 
 
 def attach(

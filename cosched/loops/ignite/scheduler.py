@@ -33,6 +33,7 @@ class BindingOptions(TypedDict, total=False):
 
     param_group: str | None
     relative: bool
+    initial_value: float | None
     event: str | Event | IgniteEvent
     on_mismatch: Mismatch | str
     tokens_per_iteration: int | None
@@ -54,6 +55,7 @@ class BoundScheduler(Bound, ParamScheduler):
         param_group_index: the one group to drive, from 0, or negative from the end; by default every group.
         param_group: or the groups whose key ``name`` fits this pattern: ``backbone.*``.
         relative: whether the schedule multiplies what each group held at first; for ``lr`` its ``lr_scale``, too.
+        initial_value: what an attribute of ``engine.state`` that does not exist yet begins with; null: it has to exist.
         event: what the schedule counts, ``ITERATION_STARTED`` or ``EPOCH_STARTED``.
         on_mismatch: what holds where a checkpoint has another schedule: ``config``, ``checkpoint``, or ``error``: stop.
         tokens_per_iteration: tokens of an iteration of the clock, for durations such as ``2Btok``; None: unknown.
@@ -76,12 +78,20 @@ class BoundScheduler(Bound, ParamScheduler):
         *,
         param_group: str | None = None,
         relative: bool = False,
+        initial_value: float | None = None,
         event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
         on_mismatch: Mismatch | str = Mismatch.error,
         tokens_per_iteration: int | None = None,
         batch_size: int | None = None,
     ) -> None:
         history: bool | None = flag("save_history", save_history)
+        if initial_value is not None:
+            if not hasattr(optimizer, "declare"):
+                raise ValueError(
+                    f"initial_value={initial_value!r} is for an attribute of engine.state: what {param_name} is at first, "
+                    "the arguments of the optimizer say"
+                )
+            optimizer.declare(param_name, initial_value)
         self._calls: Calls | None = None  # until it has been called twice in a run, where durations have units
         # ignite takes any object with groups, too, but says that it wants torch's class.
         ParamScheduler.__init__(self, optimizer, param_name, history, param_group_index)  # type: ignore[arg-type]

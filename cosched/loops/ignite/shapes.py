@@ -12,7 +12,9 @@ from dataclasses import fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from cosched.config.schemas import Mismatch
+from hydra.utils import instantiate
+
+from cosched.config.schemas import Mismatch, followed
 from cosched.loops.ignite.follower import IgniteEvent
 from cosched.loops.ignite.scheduler import BindingOptions, BoundScheduler, HasGroups
 from cosched.schedules import docstrings
@@ -25,8 +27,8 @@ from cosched.schedules.annealing import (
 )
 from cosched.schedules.combined import Product, Scaled
 from cosched.schedules.cyclical import CyclicalSchedule
-from cosched.schedules.durations import Duration, Event
-from cosched.schedules.phases import Phases
+from cosched.schedules.durations import DATA, Duration, Event
+from cosched.schedules.phases import Branched, Phases
 from cosched.schedules.registry import shape as registered
 from cosched.schedules.remedies import did_you_mean
 from cosched.schedules.schedule import Schedule
@@ -57,7 +59,17 @@ def _made(shape: type[Schedule], given: dict[str, Any]) -> Schedule:
     names = [f.name for f in fields(shape)]
     for name in given.keys() - {*names, *inspect.signature(BoundScheduler).parameters}:
         raise TypeError(f"{shape.__name__} has no field {name!r}: {did_you_mean(name, names)}")
-    return shape(**{name: given.pop(name) for name in names if name in given})
+    binding = {name: one.default for name, one in inspect.signature(BoundScheduler).parameters.items()} | given
+    made = {name: _built(followed(given.pop(name), binding, name)) for name in names if name in given}
+    given |= {name: binding[name] for name in DATA.values() if binding[name] is not None}
+    return shape(**made)
+
+
+def _built(value: Any) -> Any:
+    """What `hydra.utils.instantiate` leaves as it is in a schedule's field, so that it is not bound."""
+    if isinstance(value, Mapping) and value.get("_target_") is None:
+        return {key: _built(one) for key, one in value.items()}
+    return instantiate(value, _convert_="all") if isinstance(value, Mapping) else value
 
 
 def _completed(declared: inspect.Signature, shape: type[Schedule]) -> inspect.Signature:
@@ -127,7 +139,7 @@ class CyclicalScheduler(ShapeScheduler):
         self,
         optimizer: HasGroups,
         param_name: str,
-        start_value: float,
+        start_value: float | None,
         end_value: float,
         cycle_size: Duration,
         cycle_mult: float = 1.0,
@@ -167,7 +179,7 @@ class LinearCyclicalScheduler(ShapeScheduler):
         self,
         optimizer: HasGroups,
         param_name: str,
-        start_value: float,
+        start_value: float | None,
         end_value: float,
         cycle_size: Duration,
         cycle_mult: float = 1.0,
@@ -191,7 +203,7 @@ class PolynomialAnnealingScheduler(ShapeScheduler):
         self,
         optimizer: HasGroups,
         param_name: str,
-        start_value: float,
+        start_value: float | None,
         end_value: float,
         cycle_size: Duration,
         cycle_mult: float = 1.0,
@@ -215,7 +227,7 @@ class ConstantScheduler(ShapeScheduler):
         self,
         optimizer: HasGroups,
         param_name: str,
-        value: float,
+        value: float | None,
         save_history: bool = False,
         param_group_index: int | None = None,
         **options: Unpack[BindingOptions],
@@ -232,7 +244,7 @@ class InverseSqrtScheduler(ShapeScheduler):
         self,
         optimizer: HasGroups,
         param_name: str,
-        start_value: float,
+        start_value: float | None,
         timescale: Duration,
         save_history: bool = False,
         param_group_index: int | None = None,
@@ -263,6 +275,25 @@ class PhasesScheduler(ShapeScheduler):
     shape = Phases
 
     @_constructor(Phases)
+    def __init__(
+        self,
+        optimizer: HasGroups,
+        param_name: str,
+        phases: Mapping[str, Schedule],
+        save_history: bool = False,
+        param_group_index: int | None = None,
+        *,
+        repeat: int | None = 1,
+        **options: Unpack[BindingOptions],
+    ) -> None: ...
+
+
+class BranchedScheduler(ShapeScheduler):
+    """`cosched.Branched`, bound to a parameter of an optimizer."""
+
+    shape = Branched
+
+    @_constructor(Branched)
     def __init__(
         self,
         optimizer: HasGroups,
@@ -335,13 +366,16 @@ class RegisteredScheduler(BoundScheduler):
         *,
         param_group: str | None = None,
         relative: bool = False,
+        initial_value: float | None = None,
         event: str | Event | IgniteEvent = Event.ITERATION_STARTED,
         on_mismatch: Mismatch | str = Mismatch.error,
         tokens_per_iteration: int | None = None,
         batch_size: int | None = None,
         **fields: Any,
     ) -> None:
-        schedule = self._schedule_from(fields | {"shape": shape})
+        data = {"tokens_per_iteration": tokens_per_iteration, "batch_size": batch_size}
+        given = fields | data | {"shape": shape, "event": event}
+        schedule = self._schedule_from(given)
         super().__init__(
             optimizer,
             schedule,
@@ -350,10 +384,10 @@ class RegisteredScheduler(BoundScheduler):
             param_group_index,
             param_group=param_group,
             relative=relative,
+            initial_value=initial_value,
             event=event,
             on_mismatch=on_mismatch,
-            tokens_per_iteration=tokens_per_iteration,
-            batch_size=batch_size,
+            **{name: given[name] for name in data},
         )
 
     @classmethod
