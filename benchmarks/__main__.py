@@ -28,7 +28,7 @@ def machine() -> str:
 
 def main(names: list[str]) -> None:
     """Measure and print; write, if all were measured."""
-    packages = ("cosched", "torch", "pytorch-ignite", "hydra-core", "numpy")
+    packages = ("hydra-cosched", "torch", "pytorch-ignite", "hydra-core", "numpy")
     lines = [
         f"Measured {time.strftime('%Y-%m-%d')} by `make bench` on {machine()}; Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in packages)

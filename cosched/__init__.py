@@ -6,10 +6,25 @@ The public names and their homes stand in ``__init__.pyi``, where type checkers 
 import ast
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 __version__ = "0.2.0"
+
+
+def require(what: str, extra: str, *modules: str) -> None:
+    """Say which extra ``what`` needs, where one of its ``modules`` is not installed.
+
+    Raises:
+        ModuleNotFoundError: it is missing.
+    """
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f"{what} needs {', '.join(missing)}: pip install 'hydra-cosched[{extra}]', "
+            f"or from a clone: pip install '.[{extra}]'"
+        )
 
 
 @cache

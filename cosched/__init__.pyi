@@ -47,3 +47,5 @@ from cosched.sweeps.pictures import draw_applied as draw_applied
 
 __version__: str
 __all__: list[str]
+
+def require(what: str, extra: str, *modules: str) -> None: ...

@@ -79,7 +79,7 @@ class ReportConfig:
         maximize: whether the greatest of the returned values is the best.
     """
 
-    _target_: str = "cosched.sweeps.report.ScheduleReport"
+    _target_: str = "hydra_plugins.hydra_cosched.schedule_report.schedule_report"
     epochs: int = 10
     epoch_length: int = 100
     maximize: bool = True

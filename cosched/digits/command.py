@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import hydra
@@ -13,7 +12,7 @@ from omegaconf import DictConfig
 
 import cosched.digits.resolver  # which the config uses
 import cosched.digits.settings  # noqa: F401  # and which types it
-from cosched import hints
+from cosched import hints, require
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -29,9 +28,10 @@ def main(cfg: DictConfig) -> float:
 
 def cli() -> None:
     """Run `main`, with a hint where Hydra refuses a field that a scheduler does not have."""
-    missing = [name for name in ("matplotlib", "rich", "sklearn", "tqdm") if find_spec(name) is None]
-    if missing:
-        sys.exit(f"cosched-train needs {', '.join(missing)}: pip install 'cosched[train]'")
+    try:
+        require("cosched-train", "train", "matplotlib", "rich", "sklearn", "tqdm")
+    except ModuleNotFoundError as error:
+        sys.exit(str(error))
     try:
         with hints():
             main()

@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from torch.optim import Optimizer
 
+from cosched import require
 from cosched.binding.bound import Bound
 from cosched.config.build import refuse_interpolations, resolved
 from cosched.config.schemas import ConfigError
@@ -76,7 +77,7 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
         allow: Sequence[str] = (),
     ) -> None:
         if _callbacks is None:
-            raise ModuleNotFoundError("cosched.ScheduleCallback needs Lightning: pip install 'cosched[lightning]'")
+            require("cosched.ScheduleCallback", "lightning", "lightning")
         if isinstance(optimizer, bool) or not isinstance(optimizer, int) or optimizer < 0:
             raise ConfigError(f"optimizer={optimizer!r} must be the number of an optimizer, from 0")
         if OmegaConf.is_config(scheduler):

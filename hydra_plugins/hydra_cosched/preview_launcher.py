@@ -10,6 +10,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from cosched import require
+
 
 class PreviewLauncher(Launcher):
     """Composes every job, shows what its schedules will do and runs nothing."""
@@ -20,11 +22,11 @@ class PreviewLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what is needed to compose the jobs."""
         try:
-            from cosched.sweeps.preview import Preview
+            require("hydra/launcher=preview", "plot", "matplotlib", "rich")
         except ModuleNotFoundError as error:
-            raise ConfigCompositionException(
-                f"hydra/launcher=preview needs {error.name}: pip install 'cosched[plot]'"
-            ) from error
+            raise ConfigCompositionException(str(error)) from error
+        from cosched.sweeps.preview import Preview
+
         self.preview = Preview(hydra_context.config_loader, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

@@ -87,8 +87,8 @@ def test_a_mistake_in_a_value_is_told_without_a_traceback(tmp_path):
 
 
 def test_what_is_not_installed_is_named(monkeypatch):
-    monkeypatch.setattr(command, "find_spec", lambda name: None if name == "tqdm" else name)
-    with pytest.raises(SystemExit, match=r"^cosched-train needs tqdm: pip install 'cosched\[train\]'$"):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with pytest.raises(SystemExit, match=r"^cosched-train needs tqdm: pip install 'hydra-cosched\[train\]', or"):
         command.cli()
 
 
