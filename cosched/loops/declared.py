@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from cosched.binding.bound import Bound
 from cosched.config.build import Allowed, build, resolved
 from cosched.config.schemas import ConfigError
 
@@ -57,6 +58,8 @@ def _made(config: dict[str, Any], kinds: tuple[type, ...], allowed: Allowed, own
     if not isinstance(scheduler, kinds):
         kind = type(scheduler).__name__
         raise ConfigError(f"{path}: _target_={config['_target_']} gives a {kind}, which is not a scheduler")
+    if isinstance(scheduler, Bound):
+        scheduler.key = f"{path}."
     return scheduler
 
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 
 import pytest
 
+import cosched
+
 APP = """
 import hydra
 import cosched
@@ -64,3 +66,11 @@ def test_what_is_not_ours_gets_no_hint(said, overrides):
 def test_a_deletion_gets_no_hint(said):
     assert said("+scheduler=wsd", "~scheduler.phases.warmup") == ""
     assert "is not a field" not in said("+scheduler=wsd", "~scheduler.event")
+
+
+def test_the_remedy_for_another_checkpoint_can_be_typed(sgd):
+    config = {"_target_": "cosched.ConstantScheduler", "value": 0.5}
+    state = cosched.TorchScheduler(sgd, {"rate": config}).parts["rate"].state_dict()
+    other = cosched.TorchScheduler(sgd, {"rate": config | {"value": 0.25}}).parts["rate"]
+    with pytest.raises(cosched.ConfigError, match=r"Choose: scheduler\.rate\.on_mismatch=config goes on with"):
+        other.load_state_dict(state)

@@ -88,8 +88,8 @@ class BoundScheduler(Bound, ParamScheduler):
         if initial_value is not None:
             if not hasattr(optimizer, "declare"):
                 raise ValueError(
-                    f"initial_value={initial_value!r} is for an attribute of engine.state: what {param_name} is at first, "
-                    "the arguments of the optimizer say"
+                    f"initial_value={initial_value!r} is for an attribute of engine.state: what an optimizer "
+                    f"has as {param_name} at first, its own arguments say"
                 )
             optimizer.declare(param_name, initial_value)
         self._calls: Calls | None = None  # until it has been called twice in a run, where durations have units
