@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cosched.config.schemas import ConfigError
+from cosched.config.schemas import Binding, ConfigError, schema_of, typed
 from cosched.schedules.remedies import did_you_mean
 from cosched.schedules.schedule import Schedule
 
@@ -108,23 +108,30 @@ def build(node: Any, allowed: Allowed, path: str, *args: Any, **given: Any) -> A
     """What ``node``, a config or plain data, describes, the innermost first, so that an error tells where it is.
 
     ``path`` is where the node stands, for errors, and ``allowed`` what may be called in it. ``args`` are for the
-    outermost. Of ``given``, each object goes to every callable that has a parameter of its name.
+    outermost. Of ``given``, each object goes to every callable that has a parameter of its name. A bound scheduler that
+    stands inside another one of ours, as where that follows it, is not bound: it is made of its config alone.
 
     Raises:
         ConfigError: something in it may not be called, or refuses its arguments; the message begins with the path.
     """
-    if OmegaConf.is_config(node):
-        node = resolved(node, path)
+    return _build(resolved(node, path) if OmegaConf.is_config(node) else node, allowed, path, args, given, False)
+
+
+def _build(node: Any, allowed: Allowed, path: str, args: Sequence[Any], given: Mapping[str, Any], inside: bool) -> Any:
     if isinstance(node, list):
-        return [build(one, allowed, f"{path}[{i}]", **given) for i, one in enumerate(node)]
+        return [_build(one, allowed, f"{path}[{i}]", (), given, inside) for i, one in enumerate(node)]
     if not isinstance(node, Mapping):
         return node
     target = node.get("_target_")
     try:
         found = None if target is None else allowed.find(str(target))  # before anything inside it is made
-    except (ImportError, ValueError) as error:
+        ours = None if target is None else schema_of(node)
+        if inside and ours is not None and issubclass(ours, Binding):
+            return OmegaConf.to_object(typed(node))
+    except (ImportError, OmegaConfBaseException, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    made = {key: build(one, allowed, f"{path}.{key}", **given) for key, one in node.items()}
+    inside = inside or ours is not None
+    made = {key: _build(one, allowed, f"{path}.{key}", (), given, inside) for key, one in node.items()}
     if found is None:
         return made
     keywords = {str(key): one for key, one in made.items() if key not in HYDRAS}

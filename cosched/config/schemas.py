@@ -47,6 +47,17 @@ class Binding(Schedule):
     tokens_per_iteration: int | None = None
     batch_size: int | None = None
 
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            setattr(self, f.name, followed(getattr(self, f.name), vars(self), f.name))
+        super().__post_init__()
+
+    def alone(self) -> Schedule:
+        """The schedule without what binds it."""
+        shape: Any = next(one for one in type(self).__mro__ if one in registry.registered().values())
+        made: Schedule = shape(**{f.name: getattr(self, f.name) for f in fields(shape)})
+        return made
+
     def resolve_in(self, run: Run) -> Any:  # noqa: D102  # said in Schedule
         return super().resolve_in(run.knowing(**{name: getattr(self, name) for name in DATA.values()}))
     on_mismatch: Mismatch = Mismatch.error
@@ -102,8 +113,9 @@ def _make(name: str, shape: Any) -> type[Binding]:
         raise ValueError(
             f"the fields {', '.join(sorted(clash))} of the shape {name!r} have a meaning in every config: rename them"
         )
-    if {f.name for f in fields(shape)} - checks(shape).keys():  # not numbers alone: instantiate must not wrap them
+    if {f.name for f in fields(shape)} - checks(shape).keys():  # not numbers alone: instantiate must not wrap them,
         own.append(("_convert_", str, field(default="all")))
+        own.append(("_recursive_", bool, field(default=False)))  # nor bind what stands inside
     return make_dataclass(
         f"{shape.__name__}Config",
         own,
@@ -144,6 +156,35 @@ def schema_of(node: Mapping[Any, Any]) -> type[Any] | None:
         shape = registry.shape(str(node.get("shape")))
         return phase(shape) if target == "cosched.Phase" else scheduler(shape)
     return None
+
+
+def followed(value: Any, binding: dict[str, Any], path: str) -> Any:
+    """What a schedule's field holds, with the schedule alone where it is what another parameter is to follow.
+
+    So ``schedule: ${..lr}`` is read. ``binding`` says where the values of the whole go, and when. It takes from what
+    it follows how much data an iteration has, where that is known only there.
+
+    Raises:
+        ValueError: what is followed counts another event.
+    """
+    if isinstance(value, Mapping) and value.get("_target_") is None:
+        return {key: followed(one, binding, f"{path}.{key}") for key, one in value.items()}
+    if isinstance(value, Mapping):
+        known = schema_of(value)
+        if known is None or not issubclass(known, Binding):
+            return value
+        value = OmegaConf.to_object(typed(value))
+    if not isinstance(value, Binding):
+        return value
+    event = binding["event"]
+    if getattr(event, "value", event) not in (value.event.value, value.event.name):
+        raise ValueError(
+            f"{path}.event is {value.event.name}, and here it is {getattr(event, 'name', event)}: what follows another "
+            "schedule counts the same events, so give both one event"
+        )
+    for name in DATA.values():
+        binding[name] = getattr(value, name) if binding[name] is None else binding[name]
+    return value.alone()
 
 
 def typed(node: Any) -> Any:
