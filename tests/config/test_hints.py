@@ -69,7 +69,7 @@ def test_a_deletion_gets_no_hint(said):
 
 
 def test_the_remedy_for_another_checkpoint_can_be_typed(sgd):
-    config = {"_target_": "cosched.ConstantScheduler", "value": 0.5}
+    config = {"_target_": "cosched.ConstantScheduler", "param_name": "lr", "value": 0.5}
     state = cosched.TorchScheduler(sgd, {"rate": config}).parts["rate"].state_dict()
     other = cosched.TorchScheduler(sgd, {"rate": config | {"value": 0.25}}).parts["rate"]
     with pytest.raises(cosched.ConfigError, match=r"Choose: scheduler\.rate\.on_mismatch=config goes on with"):
