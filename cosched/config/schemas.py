@@ -32,6 +32,7 @@ class Mismatch(Enum):
     error = "error"  # stop, and say what differs
     config = "config"  # go on with the configured schedule
     checkpoint = "checkpoint"  # go on with the checkpoint's schedule
+    branch = "branch"  # begin the configured schedule where the checkpoint's has come to
 
 
 @dataclass(kw_only=True)
