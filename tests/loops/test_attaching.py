@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-import ignite.handlers as ignite_handlers
 import pytest
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers import param_scheduler as ignite
 from omegaconf import OmegaConf
 
 import cosched
@@ -94,21 +92,6 @@ def test_restoring_the_engine_alone_continues_the_curve(sgd, event):
         assert resumed == whole[stop:]
 
 
-def test_ignites_own_schedulers_can_be_declared(sgd):
-    config = {"_target_": "ignite.handlers.PiecewiseLinear", "param_name": "lr", "_convert_": "all"}
-    ours = [{"_target_": "ignite.handlers.CosineAnnealingScheduler", **plain_fields(LR)}]
-    seen, [bound], _ = train(sgd, ours)
-    assert isinstance(bound, ignite.CosineAnnealingScheduler)
-    assert seen == pytest.approx(LR.values(range(24)), rel=1e-12)
-    with pytest.raises(cosched.ConfigError, match=r"^scheduler: .*milestones_values"):
-        train(sgd, config)
-
-
-def plain_fields(config):
-    keys = ("param_name", "start_value", "end_value", "cycle_size", "cycle_mult", "save_history")
-    return {key: value for key, value in plain(config).items() if key in keys}
-
-
 def test_an_optimizer_that_is_a_dataclass_is_not_taken_for_a_config():
     @dataclass
     class Wrapper:
@@ -184,14 +167,3 @@ def test_tensors_in_every_group_are_filled(sgd):
     cosched.attach(Engine(lambda *_: None), node(), optimizer)(None)
     assert all(group["lr"] is tensor for group, tensor in zip(optimizer.param_groups, kept, strict=True))
     assert [float(tensor) for tensor in kept] == [1.0, 1.0]
-
-
-def test_what_ignite_brings_is_detached_too(sgd):
-    engine = Engine(lambda *_: None)
-    cosched.attach(engine, {"theirs": ignite_handlers.LinearCyclicalScheduler(sgd, "lr", 1.0, 0.0, 10)})
-    engine.run(range(1))
-    assert sgd.param_groups[0]["lr"] == 1.0
-    cosched.detach(engine)
-    sgd.param_groups[0]["lr"] = 0.25
-    engine.run(range(3))
-    assert sgd.param_groups[0]["lr"] == 0.25

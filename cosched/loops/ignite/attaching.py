@@ -51,7 +51,8 @@ class EngineState:
         """Let there be an attribute of that name, which begins with ``value`` unless the state has one already."""
         if not isinstance(value, Real) or isinstance(value, bool):
             raise TypeError(f"initial_value={value!r} must be a number, as 0.5")
-        vars(self.engine.state).setdefault(name, float(value))
+        begin = float(value)
+        vars(self.engine.state).setdefault(name, int(begin) if begin.is_integer() else begin)
 
 
 def attach(
@@ -83,7 +84,11 @@ def attach(
         TypeError: ``scheduler`` is none of the above, or the optimizer for a config node has no ``param_groups``.
         ValueError: ``event`` is not counted by the engine, or ``batch_size`` or the like is not a count.
     """
-    allowed = Allowed(kinds=KINDS, packages=("cosched.", "ignite.handlers."), names=(WARMUP, *allow))
+    allowed = Allowed(
+        kinds=KINDS,
+        packages=("cosched.", "ignite.handlers."),
+        names=(WARMUP, *([allow] if isinstance(allow, str) else allow)),
+    )
 
     def owner(name: str) -> tuple[Any, str]:
         of_state = name.startswith(STATE)
@@ -111,15 +116,14 @@ def attach(
 
 def _attach_ignites(engine: Engine, scheduler: Any, event: IgniteEvent | None, name: str | None) -> None:
     """Register a scheduler of ignite's, or of a stranger's after ignite's model."""
-    if isinstance(scheduler, (ParamScheduler, ParamGroupScheduler)) or not hasattr(scheduler, "attach"):
-        at = event or Events.ITERATION_STARTED
-        attachment = Attachment(scheduler, engine, at, name)
-        attachment.on(at, attachment.apply)
-    else:  # of the engine's state, or of batches: it is called in another way, and prepares the state
+    named = isinstance(scheduler, (ParamScheduler, ParamGroupScheduler)) or not hasattr(scheduler, "attach")
+    at = event or Events.ITERATION_STARTED
+    if not named:  # it is one of the engine's state, or of batches, and prepares what it drives
         at = event or inspect.signature(scheduler.attach).parameters["event"].default
         scheduler.attach(engine, at)
-        attachment = Attachment(scheduler, engine, at, name)
-        attachment.handles.append(RemovableEventHandle(at, scheduler, engine))
+        RemovableEventHandle(at, scheduler, engine).remove()  # for a handler that `detach` knows
+    attachment = Attachment(scheduler, engine, at, name)
+    attachment.on(at, attachment.apply if named else attachment.apply_unnamed)
 
 
 def detach(engine: Engine, scheduler: Any = None) -> None:

@@ -113,6 +113,10 @@ class Attachment:
         """Call the scheduler, where it is one of ignite's that counts its calls."""
         self.scheduler(self.engine, self.name)
 
+    def apply_unnamed(self) -> None:
+        """Call the scheduler, where it is one of ignite's that takes no name for its history."""
+        self.scheduler(self.engine)
+
     def on(self, event: Any, handler: Callable[..., Any], *args: Any) -> None:
         """Register a handler, and remember it for `detach`."""
         self.handles.append(self.engine.add_event_handler(event, handler, *args))
