@@ -171,13 +171,15 @@ class Target:
                 if self.number == "lr":  # timm's layer decay gives groups one rate, and each a factor for schedulers
                     self.scales[i] *= group.get("lr_scale", 1.0)
                 taken.add(id(current))
+            whole = isinstance(current, int) and not self._bounded  # in an optimizer it is a float written short
             if isinstance(current, Tensor):
                 put: Callable[[float], object] = current.detach().fill_
-            elif self._element is None and not self.relative:
+            elif self._element is None and not self.relative and not whole:
                 plain.append(group)
                 continue
             else:
                 put = partial(self._put, group)
+                put = partial(_whole, put) if whole else put
             tensor = current if isinstance(current, Tensor) else None
             others.append((group, tensor, partial(_scaled, put, self.scales[i]) if self.relative else put))
         return plain, others, copy(groups)
@@ -212,6 +214,10 @@ class Target:
 
 def _scaled(put: Callable[[float], object], scale: float, value: float) -> None:
     put(value * scale)
+
+
+def _whole(put: Callable[[float], object], value: float) -> None:
+    put(int(value) if value.is_integer() else value)
 
 
 def _numbers(group: Group, hidden: Collection[str]) -> Iterator[str]:
