@@ -6,18 +6,13 @@ type checkers; at run time signatures and docstrings are completed from the shap
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from hydra.utils import instantiate
-
-from cosched.config.schemas import Mismatch, followed
+from cosched.config.schemas import Mismatch
+from cosched.loops.ignite.constructors import constructor, document, made
 from cosched.loops.ignite.follower import IgniteEvent
 from cosched.loops.ignite.scheduler import BindingOptions, BoundScheduler, HasGroups
-from cosched.schedules import docstrings
 from cosched.schedules.annealing import (
     CosineAnnealing,
     ExponentialAnnealing,
@@ -27,17 +22,14 @@ from cosched.schedules.annealing import (
 )
 from cosched.schedules.combined import Product, Scaled
 from cosched.schedules.cyclical import CyclicalSchedule
-from cosched.schedules.durations import DATA, Duration, Event
+from cosched.schedules.durations import Duration, Event
 from cosched.schedules.phases import Branched, Phases
 from cosched.schedules.registry import shape as registered
-from cosched.schedules.remedies import did_you_mean
 from cosched.schedules.schedule import Schedule
 from cosched.schedules.shapes import Constant, InverseSqrt, PiecewiseLinear
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-Init = TypeVar("Init", bound=Callable[..., None])
 
 
 class CyclicalOptions(BindingOptions, total=False):
@@ -50,71 +42,6 @@ class CyclicalOptions(BindingOptions, total=False):
     amplitude_decay: float
 
 
-def _made(shape: type[Schedule], given: dict[str, Any]) -> Schedule:
-    """A schedule of the arguments that are fields of the shape; they are taken out of ``given``.
-
-    Raises:
-        TypeError: there is an argument that neither the shape nor a bound scheduler has.
-    """
-    names = [f.name for f in fields(shape)]
-    for name in given.keys() - {*names, *inspect.signature(BoundScheduler).parameters}:
-        raise TypeError(f"{shape.__name__} has no field {name!r}: {did_you_mean(name, names)}")
-    binding = {name: one.default for name, one in inspect.signature(BoundScheduler).parameters.items()} | given
-    made = {name: _built(followed(given.pop(name), binding, name)) for name in names if name in given}
-    given |= {name: binding[name] for name in DATA.values() if binding[name] is not None}
-    return shape(**made)
-
-
-def _built(value: Any) -> Any:
-    """What `hydra.utils.instantiate` leaves as it is in a schedule's field, so that it is not bound."""
-    if isinstance(value, Mapping) and value.get("_target_") is None:
-        return {key: _built(one) for key, one in value.items()}
-    return instantiate(value, _convert_="all") if isinstance(value, Mapping) else value
-
-
-def _completed(declared: inspect.Signature, shape: type[Schedule]) -> inspect.Signature:
-    """The signature with the fields of the shape and `BoundScheduler`'s arguments in the place of its ``**options``."""
-    *own, _ = declared.parameters.values()
-    more = {**inspect.signature(shape).parameters, **inspect.signature(BoundScheduler).parameters}
-    missing = [one for name, one in more.items() if name not in declared.parameters and name != "schedule"]
-    return declared.replace(parameters=[*own, *missing])
-
-
-def _constructor(shape: type[Schedule]) -> Callable[[Init], Init]:
-    """Give the declared constructor its body: make a ``shape`` of the arguments that are its fields, and bind it."""
-
-    def decorate(declared: Init) -> Init:
-        signature = _completed(inspect.signature(declared), shape)
-
-        @wraps(declared)
-        def construct(self: BoundScheduler, *args: Any, **kwargs: Any) -> None:
-            for name in kwargs.keys() - signature.parameters.keys():
-                known = did_you_mean(name, list(signature.parameters)[1:])
-                raise TypeError(f"{type(self).__name__} has no argument {name!r}: {known}")
-            bound = signature.bind(self, *args, **kwargs)
-            bound.apply_defaults()
-            given = dict(bound.arguments)
-            del given["self"]
-            schedule = self._schedule_from(given)
-            BoundScheduler.__init__(self, schedule=schedule, **given)
-
-        construct.__signature__ = signature  # type: ignore[attr-defined]
-        construct.__annotations__ = {one.name: one.annotation for one in list(signature.parameters.values())[1:]}
-        return construct  # type: ignore[return-value]
-
-    return decorate
-
-
-def _document(scheduler: type[BoundScheduler], *shape: type[Schedule]) -> None:
-    """Let ``help`` say of every argument what the docstrings of the shape and of `BoundScheduler` say."""
-    sources = BoundScheduler, *shape, scheduler
-    known = {name: meaning for one in sources for name, meaning in docstrings.meanings(one).items()}
-    arguments = {name: known[name] for name in inspect.signature(scheduler).parameters if name in known}
-    intro = [docstrings.sections(one)[""] for one in (scheduler, *shape)]
-    others = {**docstrings.sections(BoundScheduler), "": "\n\n".join(filter(None, intro))}
-    scheduler.__doc__ = docstrings.compose("Args", arguments, others)
-
-
 class ShapeScheduler(BoundScheduler):
     """What the bound schedulers of one shape share; arguments that are not the shape's are `BoundScheduler`'s."""
 
@@ -122,11 +49,11 @@ class ShapeScheduler(BoundScheduler):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        _document(cls, cls.shape)
+        document(cls, cls.shape)
 
     @classmethod
     def _schedule_from(cls, given: dict[str, Any]) -> Schedule:
-        return _made(cls.shape, given)
+        return made(cls.shape, given)
 
 
 class CyclicalScheduler(ShapeScheduler):
@@ -134,7 +61,7 @@ class CyclicalScheduler(ShapeScheduler):
 
     shape = CyclicalSchedule
 
-    @_constructor(CyclicalSchedule)
+    @constructor(CyclicalSchedule)
     def __init__(
         self,
         optimizer: HasGroups,
@@ -174,7 +101,7 @@ class LinearCyclicalScheduler(ShapeScheduler):
 
     shape = LinearCyclical
 
-    @_constructor(LinearCyclical)
+    @constructor(LinearCyclical)
     def __init__(
         self,
         optimizer: HasGroups,
@@ -198,7 +125,7 @@ class PolynomialAnnealingScheduler(ShapeScheduler):
 
     shape = PolynomialAnnealing
 
-    @_constructor(PolynomialAnnealing)
+    @constructor(PolynomialAnnealing)
     def __init__(
         self,
         optimizer: HasGroups,
@@ -222,7 +149,7 @@ class ConstantScheduler(ShapeScheduler):
 
     shape = Constant
 
-    @_constructor(Constant)
+    @constructor(Constant)
     def __init__(
         self,
         optimizer: HasGroups,
@@ -239,7 +166,7 @@ class InverseSqrtScheduler(ShapeScheduler):
 
     shape = InverseSqrt
 
-    @_constructor(InverseSqrt)
+    @constructor(InverseSqrt)
     def __init__(
         self,
         optimizer: HasGroups,
@@ -257,7 +184,7 @@ class PiecewiseLinearScheduler(ShapeScheduler):
 
     shape = PiecewiseLinear
 
-    @_constructor(PiecewiseLinear)
+    @constructor(PiecewiseLinear)
     def __init__(
         self,
         optimizer: HasGroups,
@@ -274,7 +201,7 @@ class PhasesScheduler(ShapeScheduler):
 
     shape = Phases
 
-    @_constructor(Phases)
+    @constructor(Phases)
     def __init__(
         self,
         optimizer: HasGroups,
@@ -293,7 +220,7 @@ class BranchedScheduler(ShapeScheduler):
 
     shape = Branched
 
-    @_constructor(Branched)
+    @constructor(Branched)
     def __init__(
         self,
         optimizer: HasGroups,
@@ -310,7 +237,7 @@ class ScaledScheduler(ShapeScheduler):
 
     shape = Scaled
 
-    @_constructor(Scaled)
+    @constructor(Scaled)
     def __init__(
         self,
         optimizer: HasGroups,
@@ -334,7 +261,7 @@ class ProductScheduler(ShapeScheduler):
 
     shape = Product
 
-    @_constructor(Product)
+    @constructor(Product)
     def __init__(
         self,
         optimizer: HasGroups,
@@ -392,7 +319,7 @@ class RegisteredScheduler(BoundScheduler):
 
     @classmethod
     def _schedule_from(cls, given: dict[str, Any]) -> Schedule:
-        return _made(registered(given.pop("shape")), given)
+        return made(registered(given.pop("shape")), given)
 
 
-_document(RegisteredScheduler)
+document(RegisteredScheduler)
