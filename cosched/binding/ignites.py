@@ -118,8 +118,6 @@ def _cyclical(state: Mapping[str, Any], schedule: Schedule) -> tuple[int, list[s
     ]
     if type(schedule) not in SHAPES:
         differing.append(f"the schedule is {to_plain(schedule)['type']!r} here, a shape that ignite does not have")
-    if isinstance(schedule, LinearCyclical) and not schedule.monotonic and saved["warmup_duration"]:
-        differing.append("with a warm-up ignite's line is monotonic or a cosine, and it goes up and down here")
     return index(first + position), differing
 
 
