@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from pathlib import Path
@@ -32,6 +33,9 @@ def cli() -> None:
         require("cosched-train", "train", "matplotlib", "rich", "sklearn", "tqdm")
     except ModuleNotFoundError as error:
         sys.exit(str(error))
+    for override in sys.argv[1:]:  # at these Hydra fails, with a traceback
+        if match := re.fullmatch(r"((?:model|optimizer|scheduler)(?:@[\w.]+)?)=(.*,)?null(,.*)?", override):
+            sys.exit(f"{override}: leave an option out with ~{match[1]}")
     try:
         with hints():
             main()

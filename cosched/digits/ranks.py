@@ -29,10 +29,13 @@ def train(cfg: DictConfig, folder: Path) -> float:
         ConfigError: a rank ended before the others, whatever the cause; those have been ended too.
     """
     count, backend = cfg.distributed.nproc_per_node, cfg.distributed.backend
-    if type(count) is not int or count < 1:  # True is an int too
-        raise ConfigError(f"distributed.nproc_per_node={count!r} must be a number of processes, or null for this one")
+    if count < 1:
+        raise ConfigError(f"distributed.nproc_per_node={count} must be at least 1, or null for this process")
     if backend is None:
         backend = "nccl" if torch.cuda.device_count() >= count else "gloo"
+    if backend not in idist.available_backends():
+        here = ", ".join(idist.available_backends())
+        raise ConfigError(f"distributed.backend={backend} is not one that torch has here: {here}")
     if cfg.trainer.batch_size % count:
         raise ConfigError(
             f"trainer.batch_size={cfg.trainer.batch_size} cannot be shared by distributed.nproc_per_node={count} "

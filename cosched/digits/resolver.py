@@ -12,6 +12,6 @@ with warnings.catch_warnings():
     # How many batches the training set, of 1,797 digits less the validation set, makes: known before data is loaded.
     OmegaConf.register_new_resolver(
         "digits_epoch_length",
-        lambda val_fraction, batch_size: math.ceil((1797 - math.ceil(1797 * val_fraction)) / batch_size),
+        lambda val_fraction, batch_size: math.ceil((1797 - math.ceil(1797 * val_fraction)) / max(batch_size, 1)),
         replace=True,
     )

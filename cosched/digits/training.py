@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
-import torch
 from ignite.engine import Engine, Events, create_supervised_evaluator, create_supervised_trainer
 from ignite.engine.deterministic import ReproducibleBatchSampler
 from ignite.handlers import EMAHandler
@@ -25,12 +24,13 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
-from cosched import BoundScheduler, ConfigError, Run, TorchScheduler, attach, draw_applied
+from cosched import BoundScheduler, Run, TorchScheduler, attach, draw_applied
 from cosched.digits import loop
 from cosched.digits.checkpoints import find, identity, save_checkpoints
 from cosched.digits.folder import HISTORY, alone_in, begin, checkpoints, refuse_used
 from cosched.digits.history import History
-from cosched.digits.parts import built, by_name, param_groups
+from cosched.digits.parts import built, by_name, device_of, param_groups, refuse
+from cosched.digits.settings import Loop
 from cosched.digits.stopping import Stop, Stopped, listening
 
 log = logging.getLogger(__name__)
@@ -63,18 +63,13 @@ def train(cfg: DictConfig, folder: Path) -> float:
 
 def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     # What may be refused is refused before anything is written.
-    if cfg.loop not in ("ignite", "torch"):
-        raise ConfigError(f"loop={cfg.loop!r} must be ignite or torch")
-    if cfg.snapshots and cfg.loop == "torch":
-        raise ConfigError("snapshots=true follows events that loop=torch does not have: use loop=ignite")
-    if cfg.resume_from is None and cfg.resume_at is not None:
-        raise ConfigError(f"resume_at={cfg.resume_at} is a point in a run: give its folder as resume_from")
+    refuse(cfg)
     earlier = None if cfg.resume_from is None else find(Path(str(cfg.resume_from)), cfg.resume_at)
     if earlier is None or not earlier.is_in(folder):
         refuse_used(folder)
 
     manual_seed(cfg.trainer.seed)
-    device = torch.device(cfg.trainer.device if cfg.trainer.device != "auto" else idist.device())
+    device = device_of(cfg)
     train_set, val_set = built(cfg, "data")
     ranks, rank = idist.get_world_size(), idist.get_rank()
     sampler: DistributedSampler[Any] = DistributedSampler(train_set, ranks, rank, seed=cfg.trainer.seed)
@@ -93,10 +88,10 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         average = EMAHandler(model, cfg.trainer.ema_momentum)
         average.attach(trainer)
         evaluated = state["average"] = average.ema_model
-    declared, plain = cfg.get("scheduler"), None
-    if cfg.loop == "torch":
-        plain = TorchScheduler(optimizer, declared, epoch_length=run.epoch_length, max_epochs=run.max_epochs)
-    schedulers: dict[str, Any] = by_name(plain.parts if plain else attach(trainer, declared, optimizer))
+    plain = None
+    if cfg.loop is Loop.torch:
+        plain = TorchScheduler(optimizer, cfg.scheduler, epoch_length=run.epoch_length, max_epochs=run.max_epochs)
+    schedulers: dict[str, Any] = by_name(plain.parts if plain else attach(trainer, cfg.scheduler, optimizer))
     state |= {f"scheduler {name}": scheduler for name, scheduler in schedulers.items()}
     evaluator = create_supervised_evaluator(
         evaluated, {"val_accuracy": Accuracy(), "val_loss": Loss(nn.functional.cross_entropy)}, device
