@@ -22,6 +22,7 @@ from cosched.loops.ignite.shapes import ProductScheduler as ProductScheduler
 from cosched.loops.ignite.shapes import RegisteredScheduler as RegisteredScheduler
 from cosched.loops.ignite.shapes import ScaledScheduler as ScaledScheduler
 from cosched.loops.ignite.shapes import SqrtAnnealingScheduler as SqrtAnnealingScheduler
+from cosched.loops.ignite.shapes import StagesScheduler as StagesScheduler
 from cosched.loops.lightning import ScheduleCallback as ScheduleCallback
 from cosched.loops.torch import TorchScheduler as TorchScheduler
 from cosched.schedules.annealing import CosineAnnealing as CosineAnnealing
@@ -43,6 +44,7 @@ from cosched.schedules.schedule import Schedule as Schedule
 from cosched.schedules.shapes import Constant as Constant
 from cosched.schedules.shapes import InverseSqrt as InverseSqrt
 from cosched.schedules.shapes import PiecewiseLinear as PiecewiseLinear
+from cosched.schedules.stages import Stages as Stages
 from cosched.sweeps.pictures import draw_applied as draw_applied
 
 __version__: str

@@ -5,7 +5,7 @@ import warnings
 
 from hypothesis import strategies as st
 
-from cosched import CosineAnnealing, Phases, PolynomialAnnealing, Scaled, lasting
+from cosched import CosineAnnealing, Phases, PolynomialAnnealing, Scaled, Stages, lasting
 from cosched.schedules.registry import registered
 
 SHAPES = registered()
@@ -59,6 +59,9 @@ def schedules(draw, shape=None, durations=EVENTS, depth=2):
     by_name = {"cycle_mult": st.sampled_from([1, 1.5, 2, 0.7]), "warmup_duration": st.just(0)}
     if shape is Scaled:  # so that values are those of what stands inside
         by_name |= {"factor": st.just(1.0), "power": st.just(1.0), "offset": st.just(0.0), "multiple": st.none()}
+    if shape is Stages:
+        by_name |= {"durations": st.tuples(durations, st.just(0) | durations, durations)}
+        by_name |= {"levels": st.lists(NUMBERS, min_size=3, max_size=3)}
     values = {}
     for field in dataclasses.fields(shape):
         within = st.floats(0.5, 1) if field.name.endswith(("_mult", "_decay")) else by_type[field.type]
@@ -95,6 +98,8 @@ def wild(rng, shape=None, depth=2, scale=1.0):
             return 5.0
         if field.name == "lower" and rng.random() < 0.5:
             return float(rng.choice([-5.0, 0.0]))
+        if shape is Stages and field.name != "whole":
+            return [events(), events(), None] if field.name == "durations" else rng.choice(number, 3).tolist()
         if field.type == "dict[str, Any]":
             ends = [events() if rng.random() < 0.9 else 0 for _ in range(3)] + [
                 events() if rng.random() < 0.5 else None

@@ -72,7 +72,7 @@ def test_type_checkers_are_told_the_types_that_the_fields_have(name):
     told |= get_type_hints(options)
     assert told.keys() == parameters(name).keys()
     known = get_type_hints(cosched.BoundScheduler.__init__) | get_type_hints(PUBLIC[name.removesuffix("Scheduler")])
-    narrower = ("factors", "milestones", "phases", "schedule")  # a config says Any, where OmegaConf has no word for it
+    narrower = ("durations", "factors", "levels", "milestones", "phases", "schedule")  # a config says Any, where OmegaConf has no word for it
     assert {key: kind for key, kind in told.items() if kind != known[key]}.keys() <= set(narrower)
 
 

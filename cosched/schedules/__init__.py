@@ -1,3 +1,3 @@
-from cosched.schedules import annealing, combined, phases, shapes  # the shapes register themselves
+from cosched.schedules import annealing, combined, phases, shapes, stages  # the shapes register themselves
 
-__all__ = ["annealing", "combined", "phases", "shapes"]
+__all__ = ["annealing", "combined", "phases", "shapes", "stages"]

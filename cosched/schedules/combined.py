@@ -23,9 +23,28 @@ if TYPE_CHECKING:
     from cosched.schedules.schedule import Array, Bounds
 
 
+class Outer(Schedule):
+    """What has the cycles of another schedule, which stands inside."""
+
+    def _inner(self) -> Schedule:
+        raise NotImplementedError
+
+    def restarts(self, num_events: int) -> npt.NDArray[np.int64]:  # noqa: D102
+        return self._inner().restarts(num_events)
+
+    def cycles(self, num_events: int) -> int:  # noqa: D102
+        return self._inner().cycles(num_events)
+
+    def _runs(self, num_events: int) -> bool:
+        return self._inner()._runs(num_events)
+
+    def cycle_bounds(self, events: range) -> Bounds:  # noqa: D102
+        return self._inner().cycle_bounds(events)
+
+
 @register("scaled")
 @dataclass(kw_only=True)
-class Scaled(Schedule):
+class Scaled(Outer):
     """Another schedule's values, scaled and shifted: ``offset + factor * value**power``; then clipped, then rounded.
 
     With ``schedule: ${..lr}`` in a config, one parameter follows what is declared for another: weight decay in
@@ -81,6 +100,9 @@ class Scaled(Schedule):
                     f"{name}={bound} is not a multiple of multiple={self.multiple}, as all values are to be: give "
                     f"{low} or {low + self.multiple}"
                 )
+
+    def _inner(self) -> Schedule:
+        return cast("Schedule", self.schedule)
 
     def resolve_in(self: S, run: Run) -> S:  # noqa: D102
         inner = cast("Scaled", self).schedule
@@ -147,18 +169,6 @@ class Scaled(Schedule):
             return None
         low, high = hull(*(np.array([low, high]) ** self.power).tolist(), *[0.0] * (low < 0 < high))
         return low - ROUNDING * abs(low), high + ROUNDING * abs(high)
-
-    def restarts(self, num_events: int) -> npt.NDArray[np.int64]:  # noqa: D102
-        return cast("npt.NDArray[np.int64]", self.schedule.restarts(num_events))
-
-    def cycles(self, num_events: int) -> int:  # noqa: D102
-        return cast("int", self.schedule.cycles(num_events))
-
-    def _runs(self, num_events: int) -> bool:
-        return cast("bool", self.schedule._runs(num_events))
-
-    def cycle_bounds(self, events: range) -> Bounds:  # noqa: D102
-        return cast("Bounds", self.schedule.cycle_bounds(events))
 
 
 @register("product")

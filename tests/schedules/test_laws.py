@@ -67,12 +67,12 @@ def numbers(node):
         for field in dataclasses.fields(node):
             if field.name == "factors":
                 yield math.prod(max(numbers(one)) for one in node.factors.values() if one.duration != 0)
-            elif field.name in ("start_value", "end_value", "value", "milestones", "phases", "schedule"):
+            elif field.name in ("start_value", "end_value", "value", "levels", "milestones", "phases", "schedule"):
                 yield from numbers(getattr(node, field.name))
     elif isinstance(node, dict):
         yield from itertools.chain.from_iterable(map(numbers, node.values()))
     elif isinstance(node, tuple):
-        yield from (value for _, value in node)
+        yield from (one[1] if isinstance(one, tuple) else one for one in node)
     else:
         yield node
 
@@ -95,6 +95,8 @@ def stretched(node, factor):
         value = getattr(node, field.name)
         if field.name == "milestones":
             value = [[event * factor, one] for event, one in value]
+        elif field.name == "durations":
+            value = [one and one * factor for one in value]
         elif kinds[field.name] in (Duration, Duration | None):
             value = value and value * factor
         elif field.name == "amplitude_decay":

@@ -19,6 +19,7 @@ from cosched.schedules.annealing import (
     LinearCyclical,
     PolynomialAnnealing,
     SqrtAnnealing,
+    TanhAnnealing,
 )
 from cosched.schedules.combined import Product, Scaled
 from cosched.schedules.cyclical import CyclicalSchedule
@@ -26,7 +27,8 @@ from cosched.schedules.durations import Duration, Event
 from cosched.schedules.phases import Branched, Phases
 from cosched.schedules.registry import shape as registered
 from cosched.schedules.schedule import Schedule
-from cosched.schedules.shapes import Constant, InverseSqrt, PiecewiseLinear
+from cosched.schedules.shapes import Constant, InverseSqrt, PiecewiseLinear, StepDecay
+from cosched.schedules.stages import Stages
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -38,6 +40,7 @@ class CyclicalOptions(BindingOptions, total=False):
     warmup_duration: Duration
     num_cycles: int | None
     endpoint: bool
+    startpoint: bool
     amplitude_mult: float
     amplitude_decay: float
 
@@ -78,16 +81,53 @@ class CyclicalScheduler(ShapeScheduler):
     ) -> None: ...
 
 
-class CosineAnnealingScheduler(CyclicalScheduler):
+class CosineAnnealingScheduler(ShapeScheduler):
     """`cosched.CosineAnnealing`, bound to a parameter of an optimizer."""
 
     shape = CosineAnnealing
 
+    @constructor(CosineAnnealing)
+    def __init__(
+        self,
+        optimizer: HasGroups,
+        param_name: str,
+        start_value: float | None,
+        end_value: float,
+        cycle_size: Duration,
+        cycle_mult: float = 1.0,
+        start_value_mult: float = 1.0,
+        end_value_mult: float = 1.0,
+        save_history: bool = False,
+        param_group_index: int | None = None,
+        *,
+        k_decay: float = 1.0,
+        power: float = 1.0,
+        **options: Unpack[CyclicalOptions],
+    ) -> None: ...
 
-class SqrtAnnealingScheduler(CyclicalScheduler):
+
+class SqrtAnnealingScheduler(ShapeScheduler):
     """`cosched.SqrtAnnealing`, bound to a parameter of an optimizer."""
 
     shape = SqrtAnnealing
+
+    @constructor(SqrtAnnealing)
+    def __init__(
+        self,
+        optimizer: HasGroups,
+        param_name: str,
+        start_value: float | None,
+        end_value: float,
+        cycle_size: Duration,
+        cycle_mult: float = 1.0,
+        start_value_mult: float = 1.0,
+        end_value_mult: float = 1.0,
+        save_history: bool = False,
+        param_group_index: int | None = None,
+        *,
+        power: float = 0.5,
+        **options: Unpack[CyclicalOptions],
+    ) -> None: ...
 
 
 class ExponentialAnnealingScheduler(CyclicalScheduler):
@@ -140,6 +180,32 @@ class PolynomialAnnealingScheduler(ShapeScheduler):
         param_group_index: int | None = None,
         *,
         power: float = 1.0,
+        k_decay: float = 1.0,
+        **options: Unpack[CyclicalOptions],
+    ) -> None: ...
+
+
+class TanhAnnealingScheduler(ShapeScheduler):
+    """`cosched.TanhAnnealing`, bound to a parameter of an optimizer."""
+
+    shape = TanhAnnealing
+
+    @constructor(TanhAnnealing)
+    def __init__(
+        self,
+        optimizer: HasGroups,
+        param_name: str,
+        start_value: float | None,
+        end_value: float,
+        cycle_size: Duration,
+        cycle_mult: float = 1.0,
+        start_value_mult: float = 1.0,
+        end_value_mult: float = 1.0,
+        save_history: bool = False,
+        param_group_index: int | None = None,
+        *,
+        lower: float = -7.0,
+        upper: float = 3.0,
         **options: Unpack[CyclicalOptions],
     ) -> None: ...
 
@@ -173,6 +239,30 @@ class InverseSqrtScheduler(ShapeScheduler):
         param_name: str,
         start_value: float | None,
         timescale: Duration,
+        save_history: bool = False,
+        param_group_index: int | None = None,
+        *,
+        power: float = 0.5,
+        decay_rate: float = 1.0,
+        staircase: bool = False,
+        **options: Unpack[BindingOptions],
+    ) -> None: ...
+
+
+class StepDecayScheduler(ShapeScheduler):
+    """`cosched.StepDecay`, bound to a parameter of an optimizer."""
+
+    shape = StepDecay
+
+    @constructor(StepDecay)
+    def __init__(
+        self,
+        optimizer: HasGroups,
+        param_name: str,
+        start_value: float | None,
+        gamma: float = 0.1,
+        every: Duration | None = None,
+        milestones: Sequence[Duration] = (),
         save_history: bool = False,
         param_group_index: int | None = None,
         **options: Unpack[BindingOptions],
@@ -269,6 +359,26 @@ class ProductScheduler(ShapeScheduler):
         factors: Mapping[str, Schedule],
         save_history: bool = False,
         param_group_index: int | None = None,
+        **options: Unpack[BindingOptions],
+    ) -> None: ...
+
+
+class StagesScheduler(ShapeScheduler):
+    """`cosched.Stages`, bound to a parameter of an optimizer."""
+
+    shape = Stages
+
+    @constructor(Stages)
+    def __init__(
+        self,
+        optimizer: HasGroups,
+        param_name: str,
+        durations: Sequence[Any],
+        levels: Sequence[Any],
+        save_history: bool = False,
+        param_group_index: int | None = None,
+        *,
+        whole: bool = True,
         **options: Unpack[BindingOptions],
     ) -> None: ...
 
