@@ -166,13 +166,15 @@ class BoundScheduler(Bound, ParamScheduler):
         """Say what can be done where a value is asked for that no run has given a meaning yet."""
         try:
             yield
-        except ValueError as error:
-            if self._run is not None or self.event_index < 0:
-                raise
-            raise ValueError(
-                f"{error}; what ignite computes without an engine, as create_lr_scheduler_with_warmup and "
-                "simulate_values do, has no run: give it events, or declare a warm-up as a phase of cosched.Phases"
-            ) from error
+        except ValueError:
+            try:
+                self.schedule._check_resolved()
+            except ValueError as error:
+                raise ValueError(
+                    f"{error}; what ignite computes without an engine, as create_lr_scheduler_with_warmup and "
+                    "simulate_values do, has no run: give it events, or declare a warm-up as a phase of cosched.Phases"
+                ) from error
+            raise
 
     def _record(self, engine: Engine, name: str | None, value: float) -> None:
         history = getattr(engine.state, "param_history", None)
