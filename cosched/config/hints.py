@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
@@ -43,6 +45,25 @@ def explained(error: BaseException) -> list[str]:
             return [_remedy(str(cause.full_key), known, cause.parent_node)] if ours else []
         cause = cause.__cause__ or cause.__context__
     return []
+
+
+def hidden() -> list[str]:
+    """What to write for an option of ours where the app that runs has one of the same name, and that is chosen."""
+    hydra = GlobalHydra.instance()
+    if not (hydra.is_initialized() and HydraConfig.initialized()):
+        return []
+    sources = hydra.config_loader().get_sources()
+    found = []
+    for key, name in HydraConfig.get().runtime.choices.items():
+        group, at, package = str(key).partition("@")
+        having = {one.provider == "cosched" for one in sources if one.is_config(f"{group}/{name}")}
+        if group == "scheduler" and having == {True, False}:
+            ours = f"cosched/{group}@{package if at else group}"
+            found.append(
+                f"{key}={name} is an option of the app's own, which hides that of cosched: choose that one by "
+                f"'~{key}' '+{ours}={name}', or in a defaults list by {ours}: {name}"
+            )
+    return found
 
 
 def _remedy(full_key: str, known: type[Any], node: Any) -> str:

@@ -9,18 +9,28 @@ from omegaconf import OmegaConf
 
 from cosched.binding.bound import Bound
 from cosched.config.build import Allowed, build, resolved
+from cosched.config.hints import hidden
 from cosched.config.schemas import ConfigError
 
 Owner = Callable[[str], tuple[Any, str]]  # by param_name, what has that number, and its name there
 
 
-def bound(declared: Any, kinds: tuple[type, ...], allowed: Allowed, owner: Owner, path: str = "scheduler") -> Any:
+def bound(declared: Any, kinds: tuple[type, ...], allowed: Allowed, owner: Owner) -> Any:
     """``declared`` with every config in it replaced by the scheduler that it describes, one of ``kinds``.
 
     Raises:
         ConfigError: a config cannot be built, or what it gives is not a scheduler; the message begins with its path.
         TypeError: something in it is neither a config nor a scheduler.
     """
+    try:
+        return _bound(declared, kinds, allowed, owner, "scheduler")
+    except (ConfigError, TypeError) as error:
+        if not (notes := hidden()):
+            raise
+        raise ConfigError("; ".join([str(error), *notes])) from error
+
+
+def _bound(declared: Any, kinds: tuple[type, ...], allowed: Allowed, owner: Owner, path: str) -> Any:
     if declared is None or isinstance(declared, kinds):
         return declared
     plain = isinstance(declared, Mapping) and not OmegaConf.is_config(declared)
@@ -32,9 +42,9 @@ def bound(declared: Any, kinds: tuple[type, ...], allowed: Allowed, owner: Owner
     if isinstance(declared, Mapping) and "_target_" in declared:
         return _made(dict(declared), kinds, allowed, owner, path)
     if isinstance(declared, Mapping):
-        return {key: bound(one, kinds, allowed, owner, f"{path}.{key}") for key, one in declared.items()}
+        return {key: _bound(one, kinds, allowed, owner, f"{path}.{key}") for key, one in declared.items()}
     if isinstance(declared, Sequence) and not isinstance(declared, str):
-        return [bound(one, kinds, allowed, owner, f"{path}[{i}]") for i, one in enumerate(declared)]
+        return [_bound(one, kinds, allowed, owner, f"{path}[{i}]") for i, one in enumerate(declared)]
     raise TypeError(
         f"{path}={declared!r} is not a scheduler: give a bound scheduler, a config node with _target_, or a mapping or "
         "sequence of them"

@@ -74,3 +74,47 @@ def test_the_remedy_for_another_checkpoint_can_be_typed(sgd):
     other = cosched.TorchScheduler(sgd, {"rate": config | {"value": 0.25}}).parts["rate"]
     with pytest.raises(cosched.ConfigError, match=r"Choose: scheduler\.rate\.on_mismatch=config goes on with"):
         other.load_state_dict(state)
+
+
+CLASH = """
+import hydra
+import torch
+from ignite.engine import Engine
+import cosched
+
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg):
+    cosched.attach(Engine(lambda *_: None), cfg.scheduler, torch.optim.SGD([torch.zeros(1)], lr=0.1))
+
+main()
+"""
+OWN_GROUP = {
+    "config.yaml": "defaults: [scheduler: wsd]\n",
+    "scheduler/wsd.yaml": "{_target_: torch.optim.lr_scheduler.CosineAnnealingLR, T_max: 5}\n",
+    "scheduler/noam.yaml": "warmup: 4000\n",
+    "scheduler/mine.yaml": "{_target_: my.Scheduler}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            [],
+            "scheduler=wsd is an option of the app's own, which hides that of cosched: cosched/scheduler@scheduler=wsd",
+        ),
+        (["scheduler=noam"], "hides that of cosched: cosched/scheduler@scheduler=noam is that one"),
+        (["~scheduler", "+scheduler@scheduler.a=noam"], "cosched: cosched/scheduler@scheduler.a=noam is that one"),
+        (["scheduler=sgdr", "scheduler.event=x"], None),
+        (["scheduler=mine"], None),
+        (["~scheduler", "+cosched/scheduler@scheduler=wsd", "scheduler.param_name=Ir"], None),
+    ],
+)
+def test_an_option_that_an_app_hides_is_named_where_it_was_meant(said, tmp_path, overrides, message):
+    (tmp_path / "conf/scheduler").mkdir(parents=True)
+    for name, text in OWN_GROUP.items():
+        (tmp_path / "conf" / name).write_text(text)
+    (tmp_path / "app.py").write_text(CLASH)
+    text = said(*overrides)
+    assert text, "the scheduler is refused"
+    assert "hides" not in text if message is None else message in text
