@@ -67,37 +67,55 @@ class Binding(Schedule):
         return self.event
 
 
+PREVIEW_RUN = "_global_.hydra.callbacks.cosched_preview"  # where it stands, absolute
+
+
+@dataclass
+class PreviewRunConfig:
+    """What ``hydra/launcher=preview`` brings along, for without ``-m`` Hydra asks no launcher."""
+
+    _target_: str = "hydra_plugins.hydra_cosched.preview_launcher.PreviewRun"
+
+
 @dataclass
 class PreviewConfig:
     """Option ``hydra/launcher=preview``: over how long a run the schedules of each job are shown.
+
+    What is null is what the report's option says, or ``cosched.epochs`` and ``cosched.epoch_length`` of the app's own
+    config, or else assumed, which is said.
 
     Attributes:
         epochs: epochs of the run; may be an interpolation into the app's config: ``${trainer.max_epochs}``.
         epoch_length: iterations of an epoch, likewise.
     """
 
+    defaults: list[str] = field(default_factory=lambda: [f"/cosched/schema/preview_run@{PREVIEW_RUN}"])
     _target_: str = "hydra_plugins.hydra_cosched.preview_launcher.PreviewLauncher"
-    epochs: int = 10
-    epoch_length: int = 100
+    epochs: int | None = None
+    epoch_length: int | None = None
 
 
 @dataclass
 class ReportConfig:
     """Option ``hydra/callbacks=schedule_report``: the curves of each job, and of a sweep beside what it returned.
 
+    The curves are those of the run that a job's loop has begun. The length that is set here, or as for the preview,
+    holds for a job that begins none.
+
     Attributes:
         epochs: epochs of the run; may be an interpolation into the app's config: ``${trainer.max_epochs}``.
         epoch_length: iterations of an epoch, likewise.
-        maximize: whether the greatest of the returned values is the best.
+        maximize: whether the greatest of the returned values is the best, or the least; null: as the sweeper says, and
+            where it does not, jobs are not ranked.
     """
 
     _target_: str = "hydra_plugins.hydra_cosched.schedule_report.schedule_report"
-    epochs: int = 10
-    epoch_length: int = 100
-    maximize: bool = True
+    epochs: int | None = None
+    epoch_length: int | None = None
+    maximize: bool | None = None
 
 
-OTHERS: dict[str, type[Any]] = {"preview": PreviewConfig, "report": ReportConfig}
+OTHERS: dict[str, type[Any]] = {"preview": PreviewConfig, "preview_run": PreviewRunConfig, "report": ReportConfig}
 OWN = {  # by name, the bound schedulers that have a class of their own
     f"cosched.{one.__name__}Scheduler": name
     for name, one in registry.registered().items()

@@ -13,10 +13,10 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cosched.binding.domains import Domain, shrinking
+from cosched.binding.domains import Domain, idle, shrinking
 from cosched.config.schemas import OWN, Binding, schema_of, typed
 from cosched.schedules.cyclical import CyclicalSchedule
-from cosched.schedules.durations import MAX_EVENTS, Event
+from cosched.schedules.durations import MAX_EVENTS, Event, Run
 from cosched.schedules.remedies import did_you_mean
 from cosched.sweeps.sampling import Events, Values, sample
 from cosched.sweeps.text import message, told
@@ -29,7 +29,9 @@ class Curve:
     """A schedule over a run of ``num_events`` of its events."""
 
     path: str  # where it stands in the config
-    schedule: Binding
+    declared: Binding  # as it is configured, its durations perhaps with units
+    warned: list[str]  # what that alone gives reason to
+    schedule: Binding  # its durations in events
     num_events: int
     events: Events  # the sampled events, ascending: every one, or with no peak or trough left out
     values: Values  # their values
@@ -98,8 +100,10 @@ def fields_at(config: DictConfig, path: str) -> dict[str, Any]:
     return cast("dict[str, Any]", node)
 
 
-def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int) -> Curve:
+def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int, **more: int | None) -> Curve:
     """Evaluate the scheduler that ``fields`` declare over a run of ``epochs`` times ``epoch_length`` iterations.
+
+    ``more`` is what else is known of the run: ``max_iters``, where those end it, ``tokens_per_iteration``, ``batch_size``.
 
     Raises:
         ValueError: they do not describe a scheduler; the message names the field and the remedy.
@@ -107,34 +111,46 @@ def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int) 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            schedule: Any = OmegaConf.to_object(typed(fields))
+            declared: Any = OmegaConf.to_object(typed(fields))
         except OmegaConfBaseException as error:
             raise ValueError(str(error).splitlines()[0]) from error
         except (ArithmeticError, AttributeError, TypeError) as error:
             raise ValueError(str(error)) from error
-        if epochs < 1 or epoch_length < 1:
-            raise ValueError(
-                f"a run of epochs={epochs} of epoch_length={epoch_length} has no events: give both at least 1"
-            )
-        if epochs * epoch_length > MAX_EVENTS:
-            raise ValueError(
-                f"a run of epochs={epochs} of epoch_length={epoch_length} has more than 2**53 events: give fewer"
-            )
-        schedule = schedule.resolve(epoch_length=epoch_length, max_epochs=epochs)
-    num_events = epochs if schedule.event is Event.EPOCH_STARTED else epochs * epoch_length
+    return over(path, declared, [*(str(w.message) for w in caught), *idle(declared)], epochs, epoch_length, **more)
+
+
+def over(path: str, declared: Binding, warned: list[str], epochs: int, epoch_length: int, **more: int | None) -> Curve:
+    """Evaluate a scheduler over a run, as `curve` does."""
+    if epochs < 1 or epoch_length < 1:
+        raise ValueError(f"a run of epochs={epochs} of epoch_length={epoch_length} has no events: give both at least 1")
+    if epochs * epoch_length > MAX_EVENTS:
+        raise ValueError(
+            f"a run of epochs={epochs} of epoch_length={epoch_length} has more than 2**53 events: give fewer"
+        )
+    per_epoch = declared.event is Event.EPOCH_STARTED
+    run = Run(per_epoch=per_epoch, epoch_length=epoch_length, max_epochs=epochs, **more)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        schedule = declared.resolve_in(run)
+    num_events = cast("int", run.num_events)
     events, values, fingerprint = sample(schedule, num_events)
+    found = [*warned, *(str(w.message) for w in caught), *findings(schedule, num_events, events, values)]
     return Curve(
         path=path,
+        declared=declared,
+        warned=warned,
         schedule=schedule,
         num_events=num_events,
         events=events,
         values=values,
         fingerprint=fingerprint,
-        findings=[*(str(w.message) for w in caught), *findings(schedule, num_events, events, values)],
+        findings=list(dict.fromkeys(found)),
     )
 
 
-def evaluate(config: DictConfig, epochs: int, epoch_length: int) -> tuple[list[Curve], dict[str, str]]:
+def evaluate(
+    config: DictConfig, epochs: int, epoch_length: int, **more: int | None
+) -> tuple[list[Curve], dict[str, str]]:
     """The curves of all schedulers that an app's config declares, and by path what is wrong with the others."""
     curves: list[Curve] = []
     try:
@@ -143,7 +159,7 @@ def evaluate(config: DictConfig, epochs: int, epoch_length: int) -> tuple[list[C
         return curves, {"config": message(error)}
     for path in paths:
         try:
-            curves.append(curve(path, fields_at(config, path), epochs, epoch_length))
+            curves.append(curve(path, fields_at(config, path), epochs, epoch_length, **more))
         except (ValueError, RecursionError) as error:
             errors[path] = message(error)
         except Exception as error:  # a shape of another package may raise anything

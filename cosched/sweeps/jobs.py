@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count, groupby
 
 from cosched.sweeps.curves import Curve
 
@@ -19,11 +21,93 @@ def differing(jobs: Sequence[Mapping[str, str]]) -> list[str]:
     return [key for key in keys if len({job.get(key) for job in jobs}) > 1]
 
 
-def label(overrides: Mapping[str, str], keys: Sequence[str], job: int) -> str:
-    """What tells a job from the others: its overrides of ``keys``, without the path where the last name is enough."""
-    last = {key: key.rpartition(".")[2] for key in keys}
-    names = {key: name if list(last.values()).count(name) == 1 else key for key, name in last.items()}
-    return " ".join(f"{name}={overrides[key]}" for key, name in names.items() if key in overrides) or f"job {job}"
+def names(keys: Sequence[str], paths: Iterable[str] = ()) -> dict[str, str]:
+    """By key what it is called: its last name, with as much before it as tells it from the others.
+
+    That is the name of its schedule, too, where there are schedules at several ``paths``.
+    """
+    several = set(paths)
+    return {key: _name(key, [other for other in keys if other != key], several) for key in keys}
+
+
+def _name(key: str, others: Sequence[str], paths: set[str]) -> str:
+    parts = key.split(".")
+    for first in range(len(parts) - 1, 0, -1):
+        name = ".".join(parts[first:])
+        schedule = [path for path in paths if len(paths) > 1 and key.startswith(f"{path}.")]
+        whole = all(first < len(path.split(".")) for path in schedule)
+        if whole and not any(f".{other}".endswith(f".{name}") for other in others):
+            return name
+    return key
+
+
+def schedules(curves: Iterable[Curve]) -> dict[str, str]:
+    """By path what a schedule is called: the parameter that it drives, or where several drive it, their paths."""
+    driven = {c.path: c.schedule.param_name for c in curves}
+    return {path: name if list(driven.values()).count(name) == 1 else path for path, name in driven.items()}
+
+
+def label(overrides: Mapping[str, str], called: Mapping[str, str], job: object) -> str:
+    """What tells a job from the others: those of its overrides that are ``called`` something."""
+    return " ".join(words(overrides, called)) or f"job {job}"
+
+
+def words(overrides: Mapping[str, str], called: Mapping[str, str]) -> list[str]:
+    """Each override of a job that is ``called`` something; a deletion has no value."""
+    return [
+        name if key.startswith("~") and not overrides[key] else f"{name}={overrides[key]}"
+        for key, name in called.items()
+        if key in overrides
+    ]
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Ascending numbers in short: ``0-3, 7``."""
+    found = []
+    for _, group in groupby(zip(numbers, count(), strict=False), key=lambda pair: pair[0] - pair[1]):
+        run = [number for number, _ in group]
+        found.append(f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)))
+    return ", ".join(found)
+
+
+def of_schedule(key: str, paths: Iterable[str]) -> bool:
+    """Whether an override of this key says what a schedule at one of the ``paths`` is, and nothing else."""
+    place = key.lstrip("+~").rpartition("@")[2]
+    around = re.search("sched", place.rpartition(".")[2]) is not None  # several by name: its own are inside it
+    return any(f"{place}.".startswith(f"{path}.") or (around and path.startswith(f"{place}.")) for path in paths)
+
+
+def does(curves: Sequence[Curve]) -> tuple[object, ...]:
+    """What the schedules of a job do; equal where they do the same."""
+    return tuple(
+        (c.path, c.fingerprint, s.param_name, s.param_group, s.param_group_index, s.relative, s.event)
+        for c in curves
+        for s in [c.schedule]
+    )
+
+
+def repeats(jobs: Sequence[tuple[Mapping[str, str], Sequence[Curve]]], idle: Sequence[Iterable[str]]) -> dict[int, int]:
+    """For each job that does what an earlier one does, that job.
+
+    They have the same curves and differ in nothing but overrides of schedules, and those that have no effect, which are
+    ``idle``. What differs in its seed is another job.
+    """
+    first: dict[object, int] = {}
+    same = {}
+    for i, (overrides, curves) in enumerate(jobs):
+        paths = [c.path for c in curves]
+        others = {k: v for k, v in overrides.items() if not of_schedule(k, paths) and k not in idle[i]}
+        earlier = first.setdefault((tuple(sorted(others.items())), does(curves)), i)
+        if curves and earlier != i:
+            same[i] = earlier
+    return same
+
+
+def repetition(job: Mapping[str, str], earlier: Mapping[str, str], number: object) -> str:
+    """That a job repeats an ``earlier`` one, in words."""
+    changed = [f"{key}={job[key]}" for key in job if earlier.get(key) != job[key]]
+    why = f": {' '.join(changed)} {'makes' if len(changed) == 1 else 'make'} no difference" if changed else ""
+    return f"does the same as job {number}{why}"
 
 
 def twins(jobs: Sequence[Sequence[Curve]]) -> dict[tuple[int, str], int]:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
 from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from cosched.config.hints import hidden
 from cosched.sweeps.curves import Curve, evaluate
-from cosched.sweeps.jobs import as_dict, differing, label, twins
-from cosched.sweeps.pictures import draw_sweep
-from cosched.sweeps.sampling import first_restarts
-from cosched.sweeps.screen import Screen
+from cosched.sweeps.effects import constant, idle
+from cosched.sweeps.jobs import as_dict, differing, does, label, names, ranges, repeats, repetition, schedules
+from cosched.sweeps.lengths import Length
+from cosched.sweeps.line import parts, restarts, sparkline
+from cosched.sweeps.screen import MANY, Row, Screen
 from cosched.sweeps.text import attempt, message, plain, told, write_csv
+
+SPARE = ("restarts", "last", "max", "min", "which", "run", "parts")
 
 
 @dataclass
@@ -30,129 +32,215 @@ class Job:
 
     number: int
     overrides: dict[str, str]
+    length: Length = field(default_factory=Length)
     curves: list[Curve] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)  # by path
+    idle: dict[str, str] = field(default_factory=dict)  # by key of an override without effect
+    findings: list[str] = field(default_factory=list)  # of the job as a whole
+    notes: list[str] = field(default_factory=list)  # what is no fault
 
 
 class Preview:
     """Gathers the jobs of a sweep, batch by batch, and shows them all."""
 
-    def __init__(self, loader: ConfigLoader, config: DictConfig) -> None:
-        self.loader, self.config = loader, config
+    def __init__(self, config: DictConfig) -> None:
+        self.config = config
         self.jobs: list[Job] = []
         self.composing = self.evaluating = 0.0  # seconds
-
-    def show(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Print a table, write ``schedules.png`` and ``schedules.csv``; exit with status 1 if a job is invalid."""
         setup_globals()
+
+    def compose(self, number: int, overrides: Sequence[str], composed: Callable[[], DictConfig]) -> None:
+        """Add a job, whose config ``composed`` returns."""
+        job = Job(number, as_dict(filter_overrides(overrides)))
+        self.jobs.append(job)
+        started = time.perf_counter()
         before = HydraConfig.instance().cfg
         try:
-            for i, overrides in enumerate(job_overrides):
-                self.jobs.append(self._job(initial_job_idx + i, overrides))
+            config = composed()
+            with open_dict(config):
+                config.hydra.job.id, config.hydra.job.num = str(number), number
+            HydraConfig.instance().set_config(config)
+            job.length = Length.of(config)
+            self.composing += time.perf_counter() - started
+            started = time.perf_counter()
+            job.curves, job.errors = evaluate(config, **job.length.whole)
+            job.idle = idle(config, filter_overrides(overrides), job.curves)
+            job.findings, job.notes = list(job.idle.values()), constant(config, job.curves)
+            job.findings += [] if job.curves else hidden()
+            self.evaluating += time.perf_counter() - started
+        except (HydraException, OmegaConfBaseException, RecursionError) as error:
+            job.errors["config"] = message(error)
+        except Exception as error:  # a resolver of the user's may raise anything
+            job.errors["config"] = told(error)
         finally:
             HydraConfig.instance().cfg = before
-        keys = differing([job.overrides for job in self.jobs])
-        same = twins([job.curves for job in self.jobs])
-        curves = [(i, c) for i, job in enumerate(self.jobs) for c in job.curves]
-        with attempt("printing the table"):
-            self._print(keys, same)
+
+    def show(self, job_overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
+        """Print a table, write ``schedules.png`` and the like; exit with status 1 if a job is invalid."""
+        started = time.perf_counter()
+        jobs = self.jobs
+        same = repeats([(job.overrides, job.curves) for job in jobs], [job.idle for job in jobs])
+        for i, earlier in same.items():
+            text = repetition(jobs[i].overrides, jobs[earlier].overrides, jobs[earlier].number)
+            if text not in jobs[i].findings:  # of an earlier batch
+                jobs[i].findings.append(text)
         folder = Path(str(self.config.hydra.sweep.dir))
-        written = []
-        with attempt(f"writing {folder / 'schedules.csv'}"):
-            folder.mkdir(parents=True, exist_ok=True)
-            rows = [
-                (self.jobs[i].number, c.path, event, value)
-                for i, c in curves
-                for event, value in zip(c.events.tolist(), c.values.tolist(), strict=True)
-            ]
-            write_csv(folder / "schedules.csv", [("job", "schedule", "event", "value"), *rows])
-            written.append(folder / "schedules.csv")
-        distinct = [
-            (label(self.jobs[i].overrides, keys, self.jobs[i].number), c) for i, c in curves if (i, c.path) not in same
-        ]
-        if distinct:
-            with attempt(f"drawing {folder / 'schedules.png'}"):
-                draw_sweep(folder / "schedules.png", distinct)
-                written.append(folder / "schedules.png")
+        called = names(differing([job.overrides for job in jobs]), {c.path for job in jobs for c in job.curves})
+        written = self._write(folder, called)
+        with attempt("printing the table"):
+            print_jobs(jobs, called, self._title(), folder / "preview.csv")
         with attempt("printing what was done"):
-            events = sum(c.num_events for _, c in curves)
+            events = sum(c.num_events for job in jobs for c in job.curves)
+            schedules = sum(len(job.curves) for job in jobs)
+            self.evaluating += time.perf_counter() - started
             print(
-                f"composed {len(self.jobs)} jobs in {self.composing:.2f} s, evaluated {len(curves)} schedules at "
-                f"{events:,} events in {self.evaluating:.2f} s; nothing was run"
+                f"composed {len(jobs)} job{'s' * (len(jobs) != 1)} in {self.composing:.2f} s; evaluated {schedules} "
+                f"schedule{'s' * (schedules != 1)} at {events:,} events, drew and wrote them in {self.evaluating:.2f} s;"
+                " nothing was run"
             )
             print(*(plain(str(path)) for path in written), sep="\n", flush=True)
-        if any(job.errors for job in self.jobs):
+        if any(job.errors for job in jobs):
             sys.exit(1)
         # The value is for sweepers that optimise: they want a number.
         return [JobReturn(overrides=one, status=JobStatus.COMPLETED, _return_value=0.0) for one in job_overrides]
 
-    def _job(self, number: int, overrides: Sequence[str]) -> Job:
-        job = Job(number, as_dict(filter_overrides(overrides)))
-        started = time.perf_counter()
-        try:
-            config = self.loader.load_sweep_config(self.config, list(overrides))
-            with open_dict(config):
-                config.hydra.job.id, config.hydra.job.num = str(number), number
-            HydraConfig.instance().set_config(config)
-            length = config.hydra.launcher.epochs, config.hydra.launcher.epoch_length
-        except (HydraException, OmegaConfBaseException, RecursionError) as error:
-            job.errors["config"] = message(error)
-            return job
-        except Exception as error:  # a resolver of the user's may raise anything
-            job.errors["config"] = told(error)
-            return job
-        composed = time.perf_counter()
-        job.curves, job.errors = evaluate(config, *length)
-        self.composing += composed - started
-        self.evaluating += time.perf_counter() - composed
-        return job
+    def _title(self) -> str:
+        lengths = list(dict.fromkeys(str(job.length) for job in self.jobs if "config" not in job.errors))
+        of = f" of {self.config.hydra.job.name}" if self.config.hydra.job.name else ""
+        jobs = f"{len(self.jobs)} job{'s' * (len(self.jobs) != 1)}{of}, previewed"
+        return f"{jobs} over {lengths[0]}" if len(lengths) == 1 else jobs
 
-    def _print(self, keys: Sequence[str], same: dict[tuple[int, str], int]) -> None:
-        screen = Screen("schedules, previewed")
-        values = ("min", "max", "last")
-        names: tuple[str, ...] = ("overrides", "schedule", "curve", "cycles", "restarts", *values, "findings")
-        if not screen.wide:  # the texts one below the other
-            names = ("schedule", "curve", *values)
-        screen.columns("job", *names, whole=["curve"], numbers=["job", "cycles", *values])
-        for i, job in enumerate(self.jobs):
-            name = label(job.overrides, keys, job.number)
+    def _write(self, folder: Path, called: dict[str, str]) -> list[Path]:
+        written = []
+        tables = {"preview.csv": _table(self.jobs), "schedules.csv": _events(self.jobs)}
+        for name, rows in tables.items():
+            with attempt(f"writing {folder / name}"):
+                folder.mkdir(parents=True, exist_ok=True)
+                write_csv(folder / name, rows)
+                written.append(folder / name)
+        distinct: dict[object, list[Job]] = {}
+        for job in self.jobs:
             for c in job.curves:
-                notes = list(c.findings)
-                if (i, c.path) in same:
-                    notes.insert(0, f"same curve as job {self.jobs[same[i, c.path]].number}")
-                what, cycles = f"{c.path} ({c.schedule.param_name})", str(c.schedule.cycles(c.num_events))
-                ends = [f"{value:.4g}" for value in (c.values.min(), c.values.max(), c.values[-1])]
-                style = "yellow" if notes else None
-                if screen.wide:
-                    line = sparkline(c, 24)
-                    screen.row(str(job.number), name, what, line, cycles, restarts(c), *ends, notes, style=style)
-                else:
-                    screen.row(str(job.number), [name, what, *notes], sparkline(c, 12), *ends, style=style)
-            for path, error in job.errors.items():
-                error = f"error: {error}"
-                if screen.wide:
-                    screen.row(str(job.number), name, path, *[""] * 6, error, style="red")
-                else:
-                    screen.row(str(job.number), [name, path, error], style="red")
-            if not job.curves and not job.errors:
-                screen.row(str(job.number), name, "none declared", style="dim")
-        screen.show()
+                distinct.setdefault((c.path, c.schedule.param_name, c.fingerprint), []).append(job)
+        if distinct:
+            with attempt(f"drawing {folder / 'schedules.png'}"):
+                written += draw(folder / "schedules.png", distinct, called, self._title())
+        return written
 
 
-def sparkline(c: Curve, width: int) -> str:
-    """The curve in one line of text, the greatest value of each of ``width`` stretches."""
-    stretches = np.minimum(c.events * width // c.num_events, width - 1)
-    tops = np.full(width, -np.inf)
-    np.maximum.at(tops, stretches, c.values)
-    tops = tops[np.isfinite(tops)]
-    if not tops.size:
-        return ""
-    low, high = min(tops.min(), c.values[np.isfinite(c.values)].min()) / 8, tops.max() / 8  # their distance is finite
-    levels = np.rint((tops / 8 - low) / (high - low or 1.0) * 7).astype(int)
-    return "".join("▁▂▃▄▅▆▇█"[level] for level in levels)
+def draw(path: Path, distinct: dict[object, list[Job]], called: dict[str, str], title: str) -> list[Path]:
+    """Draw each curve once."""
+    from cosched.sweeps.design import Line
+    from cosched.sweeps.pictures import Page, draw_curves
+
+    lines = []
+    for (where, param_name, fingerprint), jobs in distinct.items():  # type: ignore[misc]
+        job = jobs[0]
+        (c,) = [
+            c for c in job.curves if (c.path, c.schedule.param_name, c.fingerprint) == (where, param_name, fingerprint)
+        ]
+        name = label(job.overrides, called, job.number)
+        lines.append(Line(curve=c, label=name, overrides=job.overrides, jobs=len(jobs)))
+    lengths = {job.length for jobs in distinct.values() for job in jobs}
+    assumed = [str(length) for length in lengths if length.assumed]
+    epoch_length = {length.whole["epoch_length"] for length in lengths if not length.assumed}
+    page = Page(
+        title=title,
+        epoch_length=epoch_length.pop() if len(epoch_length) == 1 and not assumed else None,
+        note="; ".join(assumed),
+    )
+    return draw_curves(path, lines, page)
 
 
-def restarts(c: Curve, shown: int = 3) -> str:
-    """The first restarts of the curve, in its events."""
-    first = first_restarts(c.schedule, c.num_events, shown + 1)
-    return ", ".join([*map(str, first[:shown]), *["…"] * (len(first) > shown)])
+def _table(jobs: Sequence[Job]) -> Iterator[Sequence[object]]:
+    """The rows of ``preview.csv``: all that is known of each schedule of each job."""
+    keys = list(dict.fromkeys(key for job in jobs for key in job.overrides))
+    values = ("parts", "restarts", "min", "max", "last", "fingerprint", "findings")
+    yield ("job", *keys, "run", "schedule", "param_name", *values)
+    for job in jobs:
+        start = [job.number, *map(job.overrides.get, keys), str(job.length)]
+        for c in job.curves:
+            ends = (c.values.min(), c.values.max(), c.values[-1])
+            found = "; ".join([*c.findings, *job.findings, *job.notes])
+            where = (c.path, c.schedule.param_name)
+            yield [*start, *where, parts(c), restarts(c, 20), *ends, c.fingerprint, found]
+        for path, error in job.errors.items():
+            yield [*start, path, *[None] * 7, f"error: {error}"]
+        if not job.curves and not job.errors:
+            yield [*start, None, *[None] * 7, "declares no schedule"]
+
+
+def _events(jobs: Sequence[Job]) -> Iterator[Sequence[object]]:
+    """The rows of ``schedules.csv``: the values that are drawn."""
+    yield ("job", "schedule", "event", "value")
+    for job in jobs:
+        for c in job.curves:
+            for event, value in zip(c.events.tolist(), c.values.tolist(), strict=True):
+                yield job.number, c.path, event, value
+
+
+def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Path) -> None:
+    """Print one row per job, or where there are many, one per distinct curve."""
+    screen = Screen(title, SPARE, numbers=("job", "jobs", "min", "max", "last"))
+    groups: dict[object, list[Job]] = {}
+    for job in jobs:
+        alike = len(jobs) <= MANY or not job.curves
+        groups.setdefault((job.number,) if alike else (does(job.curves), *map(str, job.errors.items())), []).append(job)
+    lengths = {job.length for job in jobs if "config" not in job.errors}
+    what = schedules(c for job in jobs for c in job.curves)
+    width = 24 if screen.console.width < 110 else 32
+    summed = len(jobs) > MANY
+    shown = list(groups.values())[:MANY] if summed else list(groups.values())
+    for group in groups.values():
+        job = group[0]
+        marks: dict[str, str] = {}
+        for one in group:
+            whole = screen.notes.mark([*one.findings, *one.notes], one.number)
+            marks[""] = marks.get("", "") or whole
+            for c in one.curves:
+                marks[c.path] = screen.notes.mark(c.findings, one.number)
+            for path, error in one.errors.items():
+                marks[path] = screen.notes.mark([f"error: {error}"], one.number)
+        if group not in shown:
+            continue
+        lines = [
+            {
+                "schedule": what.get(c.path, c.path),
+                "curve": sparkline(c, width),
+                "parts": parts(c),
+                "restarts": restarts(c),
+                "min": f"{c.values.min():.4g}",
+                "max": f"{c.values.max():.4g}",
+                "last": f"{c.values[-1]:.4g}",
+                "notes": marks[c.path] + (marks[""] if i == 0 else ""),
+            }
+            for i, c in enumerate(job.curves)
+        ]
+        lines += [{"schedule": path, "notes": f"invalid {marks[path]}"} for path in job.errors]
+        head = {"job": str(job.number)}
+        if summed:
+            head = {"jobs": str(len(group)), "which": _short(ranges(one.number for one in group))}
+        if len(lengths) > 1:
+            head["run"] = str(job.length)
+        overrides = {
+            name: job.overrides.get(key, "")
+            for key, name in called.items()
+            if len({one.overrides.get(key) for one in group}) == 1
+        }
+        found = any(one.findings for one in group) or any(c.findings for c in job.curves)
+        style = "red" if job.errors else "yellow" if found else ""
+        screen.rows.append(
+            Row(head=head, overrides=overrides, lines=lines or [{"schedule": "declares none"}], style=style)
+        )
+    if len(groups) > len(shown):
+        screen.remarks.append(f"… and {len(groups) - len(shown)} more curves: {file}")
+    if any(length.assumed for length in lengths):
+        screen.remarks.append(
+            "The length of the run is assumed: say it with hydra.launcher.epochs=... hydra.launcher.epoch_length=..., or "
+            "in the app's config as cosched.epochs and cosched.epoch_length"
+        )
+    screen.show(whose=summed)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 16 else f"{text[:15]}…"

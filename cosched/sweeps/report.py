@@ -18,13 +18,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from cosched.config.schemas import PreviewConfig
-from cosched.sweeps.curves import evaluate, fields_at
-from cosched.sweeps.jobs import as_dict, differing, label, twins
-from cosched.sweeps.pictures import Heat, draw_sweep
-from cosched.sweeps.results import JOB_FILE, RUNNING, JobError, Result, failure, gather, number, save
-from cosched.sweeps.sampling import first_restarts
-from cosched.sweeps.screen import Screen
-from cosched.sweeps.text import attempt, plain, write_csv
+from cosched.schedules.durations import Run
+from cosched.schedules.runs import observers
+from cosched.schedules.schedule import Schedule
+from cosched.sweeps.jobfile import JobFile
+from cosched.sweeps.jobs import as_dict
+from cosched.sweeps.lengths import Length
+from cosched.sweeps.results import JOB_FILE, JobError, Result, failure, gather, number
+from cosched.sweeps.summary import sum_up
+from cosched.sweeps.text import attempt
 
 log = logging.getLogger(__name__)
 
@@ -44,19 +46,21 @@ class ScheduleReport(Callback):
     that in the process. In processes of their own, such jobs are rows like others.
     """
 
-    def __init__(self, epochs: int, epoch_length: int, maximize: bool) -> None:
-        self.length, self.maximize = (epochs, epoch_length), maximize
+    def __init__(
+        self, epochs: int | None = None, epoch_length: int | None = None, maximize: bool | None = None
+    ) -> None:
+        self.length, self.maximize = Length(epochs=epochs, epoch_length=epoch_length), maximize
         self.folder = Path()
+        self.title = ""
         self.earlier: dict[Path, int] = {}  # when the files of an earlier sweep in the folder were written
         self.jobs: dict[int, Result] = {}  # what the launcher was asked for, and got
         self.launcher = ""  # the class of the sweep's own launcher
         self.nan_stops = False  # whether the sweeper cannot go on after a NaN
         self.unsaid: Any = None  # sums up at the latest possible time, if the sweep does not come to its end
-        self.state: dict[str, Any] = {}  # of the job that runs in this process
-        self.saved = ""
+        self.job: JobFile | None = None  # of the job that runs in this process
 
     def __reduce__(self) -> tuple[Any, ...]:  # in the processes of jobs it has nothing to do with the sweep
-        return type(self), (*self.length, self.maximize)
+        return type(self), (self.length.epochs, self.length.epoch_length, self.maximize)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Put `ReportLauncher` around the launcher; remember the files of an earlier sweep in the folder."""
@@ -64,6 +68,8 @@ class ScheduleReport(Callback):
         if target == PreviewConfig._target_:
             return
         self.folder = Path(str(config.hydra.sweep.dir)).absolute()
+        self.maximize = direction(config, self.maximize)
+        self.title = f"sweep of {config.hydra.job.name}"
         self.nan_stops = "optuna" in str(config.hydra.sweeper._target_)
         self.launcher = target
         _set_launcher(config, LAUNCHER)
@@ -91,52 +97,33 @@ class ScheduleReport(Callback):
             result.return_value = None
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Save ``schedule.png`` and ``schedule.json`` in the job's folder."""
-        folder = Path(config.hydra.runtime.output_dir)
-        node = OmegaConf.select(config, "hydra.callbacks.schedule_report")
-        length = (node.epochs, node.epoch_length) if node is not None else self.length
-        curves, errors = evaluate(config, *length)
-        self.state = {
-            "job": OmegaConf.select(config, "hydra.job.num", throw_on_missing=False) or 0,
-            "overrides": list(config.hydra.overrides.task),
-            "epochs": length[0],
-            "epoch_length": length[1],
-            "schedules": {
-                c.path: {
-                    "fields": fields_at(config, c.path),
-                    "fingerprint": c.fingerprint,
-                    "restarts": first_restarts(c.schedule, c.num_events, 1000),
-                }
-                for c in curves
-            },
-            "errors": errors,
-            "status": "running",
-            "value": None,
-            "error": RUNNING,
-        }
-        self.saved = save(folder, self.state)
-        if curves:
-            with attempt(f"drawing {folder / 'schedule.png'}"):
-                draw_sweep(folder / "schedule.png", [(c.path, c) for c in curves])
+        """Save ``schedule.json`` in the job's folder, and ``schedule.png`` if the length of its run is set."""
+        self.job = JobFile(config, Length.of(config).otherwise(self.length), direction(config, self.maximize))
+        self.job.save()
+        observers[:] = [tell for tell in observers if tell != self._begins]
+        observers.append(self._begins)
+
+    def _begins(self, param_name: str, schedule: Schedule, run: Run) -> None:
+        if self.job is not None:
+            self.job.begins(param_name, schedule, run)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Add what the job returned, or why it failed."""
+        """Add what the job returned, or why it failed, and draw its curves over the run that there was."""
+        observers[:] = [tell for tell in observers if tell != self._begins]
+        job, self.job = self.job, None
         value = job_return._return_value
         if job_return.status is JobStatus.FAILED:
             end: dict[str, Any] = {"status": "failed", "error": failure(value)}
             if config.hydra.mode is RunMode.MULTIRUN:
-                log.error("job %s failed", self.state.get("job", ""), exc_info=value)
+                log.error("job %s failed", config.hydra.job.get("num", ""), exc_info=value)
                 job_return.return_value = JobError(end["error"])
         else:
             score = number(value)
             if score is not None and not math.isfinite(score):
                 score = str(score)  # type: ignore[assignment]  # JSON has no such numbers
             end = {"status": "completed", "error": None, "value": score}
-        file = Path(config.hydra.runtime.output_dir) / JOB_FILE
-        with attempt(f"writing {file}"):
-            if self.saved and file.exists() and file.read_text(encoding="utf-8") == self.saved:  # else it is the job's
-                save(file.parent, {**self.state, **end})
-        self.state, self.saved = {}, ""
+        if job is not None:
+            job.end(**end)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write ``sweep.csv`` and ``sweep.png``, print the ranked table; exit with status 1 if a job failed."""
@@ -154,55 +141,15 @@ class ScheduleReport(Callback):
             results = gather(self.folder, self.jobs, self.earlier)
         if not results:
             return False
-        keys = differing([result.overrides for result in results])
-        written = []
-        with attempt(f"writing {self.folder / 'sweep.csv'}"):
-            write_csv(self.folder / "sweep.csv", _table(results))
-            written.append(self.folder / "sweep.csv")
-        lines = [(label(r.overrides, keys, r.number), c) for r in results for c in r.curves]
-        if lines:
-            with attempt(f"drawing {self.folder / 'sweep.png'}"):
-                scores = [_score(r) for r in results for _ in r.curves]
-                draw_sweep(self.folder / "sweep.png", lines, scores, _heat(keys, results))
-                written.append(self.folder / "sweep.png")
-        with attempt("printing the table"):
-            self._print(results, keys)
-            print(*(plain(str(path)) for path in written), sep="\n", flush=True)
+        jobs = f"{len(results)} job{'s' * (len(results) != 1)}"
+        with attempt("the report"):
+            sum_up(results, self.folder, f"{self.title}, {jobs}", self.maximize)
         return any(result.error is not None for result in results)
-
-    def _print(self, results: Sequence[Result], keys: Sequence[str]) -> None:
-        screen = Screen("sweep, best first")
-        screen.columns("rank", "job", "overrides", "value", "curve", numbers=("rank", "job"))
-        same = twins([result.curves for result in results])
-        for rank, i in enumerate(sorted(range(len(results)), key=lambda i: self._order(results[i])), 1):
-            result = results[i]
-            curves = [
-                f"same as job {results[same[i, c.path]].number}" if (i, c.path) in same else c.fingerprint
-                for c in result.curves
-            ]
-            value = "" if result.value is None else f"{result.value:.6g}"
-            screen.row(
-                str(rank) if value else "",
-                str(result.number),
-                label(result.overrides, keys, result.number),
-                value if result.error is None else result.error,
-                ", ".join(curves),
-                style=None if result.error is None else "red",
-            )
-        screen.show()
-
-    def _order(self, result: Result) -> tuple[bool, bool, bool, float]:
-        score = _score(result)
-        return result.error is not None, result.value is None, math.isnan(score), -score if self.maximize else score
 
 
 def _set_launcher(config: DictConfig, target: str) -> None:
     with flag_override(config.hydra.launcher, "readonly", False):
         config.hydra.launcher._target_ = target
-
-
-def _score(result: Result) -> float:
-    return math.nan if result.value is None else result.value
 
 
 def _items(value: Any) -> Sequence[Any]:
@@ -213,26 +160,16 @@ def _is_nan(value: Any) -> bool:
     return math.isnan(number(value) or 0.0)
 
 
-def _table(results: Sequence[Result]) -> list[Sequence[object]]:
-    """The rows of ``sweep.csv``."""
-    keys = list(dict.fromkeys(key for result in results for key in result.overrides))
-    paths = list(dict.fromkeys(c.path for result in results for c in result.curves))
-    prints_of = ["fingerprint"] if len(paths) == 1 else [f"fingerprint {path}" for path in paths]
-    rows: list[Sequence[object]] = [("job", *keys, "value", *prints_of, "error")]
-    for result in results:
-        prints = {c.path: c.fingerprint for c in result.curves}
-        overrides = map(result.overrides.get, keys)
-        rows.append([result.number, *overrides, result.value, *map(prints.get, paths), result.error])
-    return rows
+def direction(config: DictConfig, given: bool | None) -> bool | None:
+    """Whether the greatest of the returned values is the best: as it is set, or as the sweeper is told; None: neither.
 
-
-def _heat(keys: Sequence[str], results: Sequence[Result]) -> Heat | None:
-    """The returned values over the two keys that were swept, if there are just two and both are numbers."""
-    if len(keys) != 2:
-        return None
-    try:
-        points = [(float(r.overrides[keys[0]]), float(r.overrides[keys[1]]), _score(r)) for r in results]
-    except (KeyError, ValueError):
-        return None
-    drawn = any(math.isfinite(score) for _, _, score in points) and all(math.isfinite(x + y) for x, y, _ in points)
-    return ((keys[0], keys[1]), points) if drawn else None
+    That is optuna's ``direction``, nevergrad's ``optim.maximize``, Ax's ``ax_config.experiment.minimize``.
+    """
+    said = [OmegaConf.select(config, "hydra.callbacks.schedule_report.maximize"), given]
+    sweeper = config.hydra.sweeper
+    word = OmegaConf.select(sweeper, "direction")
+    said += [{"MAXIMIZE": True, "MINIMIZE": False}.get(str(getattr(word, "name", word)).upper())]
+    said += [OmegaConf.select(sweeper, "optim.maximize")]
+    minimize = OmegaConf.select(sweeper, "ax_config.experiment.minimize")
+    said += [None if minimize is None else not minimize]
+    return next((bool(one) for one in said if isinstance(one, bool)), None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from cosched.sweeps.curves import Curve, curve
 from cosched.sweeps.jobs import as_dict
+from cosched.sweeps.lengths import Length
 from cosched.sweeps.text import told
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,11 @@ class Result:
     value: float | None = None  # None: it returned no number
     error: str | None = LOST
     curves: list[Curve] = field(default_factory=list)
+    lengths: list[Length] = field(default_factory=list)  # of the run, for each curve
+    findings: list[str] = field(default_factory=list)  # of the job as a whole
+    idle: list[str] = field(default_factory=list)  # keys of overrides without effect
+    maximize: bool | None = None  # whether the greatest value is the best; None: not known
+    folder: Path | None = None  # where it left something
 
     def end(self, returned: JobReturn) -> None:
         """Take what the launcher got from the job."""
@@ -61,13 +68,6 @@ def number(value: Any) -> float | None:
         return None
 
 
-def save(folder: Path, state: Mapping[str, Any]) -> str:
-    """Write a job's file; returns its text."""
-    text = json.dumps(state, indent=2, default=str) + "\n"
-    (folder / JOB_FILE).write_text(text, encoding="utf-8")
-    return text
-
-
 def gather(folder: Path, known: Mapping[int, Result], earlier: Mapping[Path, int]) -> list[Result]:
     """The jobs that are ``known``, with what their files in ``folder`` add: curves, and what was lost.
 
@@ -75,11 +75,12 @@ def gather(folder: Path, known: Mapping[int, Result], earlier: Mapping[Path, int
     """
     found = dict(known)
     read = set()
-    for file in sorted(folder.rglob(JOB_FILE), key=lambda file: (len(file.parts), file)):  # a job may hold a sweep
+    for file in _files(folder):
         try:
             if file.stat().st_mtime_ns == earlier.get(file):
                 continue
-            job, left, curves = _read(file)
+            left = _read(file)
+            job = left.number
             if job in read or job not in known:
                 raise ValueError(f"job {job} is known from elsewhere")
         except Exception as problem:  # damaged, or of another program
@@ -87,11 +88,40 @@ def gather(folder: Path, known: Mapping[int, Result], earlier: Mapping[Path, int
             continue
         read.add(job)
         # What came back from a job itself is known better than what its file says, but not all comes back.
-        found[job] = replace(left if known[job].error == LOST else known[job], curves=curves)
+        value, error = (left.value, left.error) if known[job].error == LOST else (known[job].value, known[job].error)
+        found[job] = replace(left, overrides=known[job].overrides, value=value, error=error)
     return [found[job] for job in sorted(found)]
 
 
-def _read(file: Path) -> tuple[int, Result, list[Curve]]:
+def collect(folders: Sequence[Path]) -> list[Result]:
+    """What the jobs of sweeps, and single runs, have left in ``folders`` or anywhere below them.
+
+    Those of several folders, and those that do not have numbers of their own, are numbered anew.
+    """
+    found = []
+    for file in dict.fromkeys(file for folder in folders for file in _files(folder)):
+        try:
+            found.append(_read(file))
+        except Exception as problem:
+            log.warning("%s is left out, for it is not the file of a job: %s", file, told(problem))
+    numbers = [one.number for one in found]
+    if len(set(numbers)) == len(numbers):
+        return sorted(found, key=lambda one: one.number)
+    return [replace(one, number=i) for i, one in enumerate(found)]
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of jobs below a folder; a job may hold a sweep, which comes after it."""
+    natural = re.compile(r"(\d+)")
+
+    def order(file: Path) -> tuple[int, list[tuple[int, str]]]:
+        pieces = natural.split(str(file))
+        return len(file.parts), [(int(one), "") if one.isdigit() else (0, one) for one in pieces]
+
+    return sorted(folder.rglob(JOB_FILE), key=order)
+
+
+def _read(file: Path) -> Result:
     state = json.loads(file.read_text(encoding="utf-8"))
     value, error = state["value"], state["error"]
     left = Result(
@@ -99,11 +129,16 @@ def _read(file: Path) -> tuple[int, Result, list[Curve]]:
         overrides=as_dict(state["overrides"]),
         value=None if value is None else float(value),
         error=None if error is None else str(error),
+        findings=list(map(str, state["findings"])),
+        idle=list(map(str, state["idle"])),
+        maximize=None if state["maximize"] is None else bool(state["maximize"]),
+        folder=file.parent,
     )
-    curves = []
     for path, saved in state["schedules"].items():
         try:
-            curves.append(curve(path, saved["fields"], state["epochs"], state["epoch_length"]))
+            length = Length(**saved["run"])
+            left.curves.append(curve(path, saved["fields"], **length.whole))
+            left.lengths.append(length)
         except Exception as problem:
             log.warning("%s: the curve of %s cannot be drawn: %s", file, path, told(problem))
-    return left.number, left, curves
+    return left

@@ -1,51 +1,166 @@
-"""Tables on the terminal, with rich (extra ``plot``): every cell is text, no markup."""
+"""What a sweep prints, with rich (extra ``plot``): a table where there is room for it, else one record per job.
+
+No value is broken into lines: where a table is too wide, columns that can be missed go first. Remarks are footnotes.
+Every cell is text, no markup.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from cosched.sweeps.jobs import ranges
 from cosched.sweeps.text import plain
 
-WIDTH = 180  # where the output goes to a file or a pipe
+WIDTH = 120  # where the output goes to a file or a pipe
+MANY = 20  # more jobs are summed up
+BARE = ("schedule", "curve", "parts", "notes", "run", "which")  # what needs no name beside it
+
+Cells = Mapping[str, str]
+
+
+@dataclass(kw_only=True)
+class Row:
+    """A job, or several that are alike.
+
+    Attributes:
+        head: what is said of it, by column; empty cells are left out of a record.
+        overrides: its overrides that tell it from the others, by what they are called.
+        lines: what is said of each of its schedules, by column.
+        style: the colour of its text.
+    """
+
+    head: Cells
+    overrides: Cells = field(default_factory=dict)
+    lines: Sequence[Cells] = ()
+    style: str = ""
+
+
+class Notes:
+    """Footnotes: each text has a number, and the jobs that it is said of."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, list[int]] = {}
+
+    def mark(self, texts: Iterable[str], job: int) -> str:
+        """What stands where ``texts`` are said of a job: their numbers."""
+        numbers = []
+        for text in dict.fromkeys(texts):
+            self.jobs.setdefault(text, []).append(job)
+            numbers.append(list(self.jobs).index(text) + 1)
+        return "".join(f"[{number}]" for number in numbers)
 
 
 class Screen:
-    """The table that is being filled, and where it will be shown."""
+    """The rows that are gathered, and the terminal on which they are shown.
 
-    def __init__(self, title: str) -> None:
-        self.console = Console()
+    Args:
+        title: what stands above them.
+        spare: the columns that can be missed, the least needed first.
+        numbers: the columns of numbers.
+    """
+
+    def __init__(self, title: str, spare: Sequence[str] = (), numbers: Sequence[str] = ()) -> None:
+        self.title, self.spare, self.numbers = title, spare, numbers
+        self.console = Console(highlight=False)
         if not self.console.is_terminal and not os.environ.get("COLUMNS"):
-            self.console = Console(width=WIDTH)
-        lines = box.HEAVY_HEAD if self.wide else box.SIMPLE
-        self.table = Table(title=title, title_justify="left", header_style="bold", box=lines, pad_edge=self.wide)
+            self.console = Console(width=WIDTH, highlight=False)
+        self.rows: list[Row] = []
+        self.notes = Notes()
+        self.remarks: list[str] = []  # below the footnotes
 
-    def columns(self, *names: str, whole: Sequence[str] = (), numbers: Sequence[str] = ()) -> None:
-        """Add columns; those that are ``whole``, or of ``numbers``, are not broken into lines."""
-        for name in names:
-            side: Literal["left", "right"] = "right" if name in numbers else "left"
-            self.table.add_column(name, justify=side, no_wrap=name in (*whole, *numbers), overflow="fold")
-
-    @property
-    def wide(self) -> bool:
-        """Whether there is room for more than what is needed."""
-        return self.console.width >= 140
-
-    def row(self, *cells: str | Sequence[str], style: str | None = None) -> None:
-        """Add a row of cells, a text or several lines; none is taken for markup or obeyed by the terminal."""
-        lines = ([cell] if isinstance(cell, str) else cell for cell in cells)
-        self.table.add_row(*(Text("\n".join(map(plain, filter(None, cell)))) for cell in lines), style=style)
-
-    def show(self) -> None:
-        """Print the table; what the output's encoding lacks becomes a question mark."""
-        with self.console.capture() as captured:
-            self.console.print(self.table)
+    def show(self, whose: bool = False) -> None:
+        """Print all; what the output's encoding lacks becomes a question mark. ``whose``: the jobs of each footnote."""
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        with self.console.capture() as captured:
+            self._line(self.title, "bold")
+            if (table := self._table()) is not None:
+                self.console.print(table)
+            else:
+                self._records()
+            for i, (text, jobs) in enumerate(self.notes.jobs.items(), 1):
+                of = f" (job{'s' * (len(jobs) > 1)} {ranges(jobs)})" if whose else ""
+                self._wrapped([f"[{i}]", *f"{text}{of}".split(" ")], "    ")
+            for remark in self.remarks:
+                self._wrapped(remark.split(" "), "")
         print(captured.get().encode(encoding, "replace").decode(encoding), end="")
+
+    def _table(self) -> Table | None:
+        """The table without as many of the ``spare`` columns as it takes; None: it is too wide all the same."""
+        heads = list(dict.fromkeys(name for row in self.rows for name in row.head))
+        keys = list(dict.fromkeys(name for row in self.rows for name in row.overrides))
+        lines = list(dict.fromkeys(name for row in self.rows for line in row.lines for name in line))
+        filled = {name for row in self.rows for cells in (row.head, *row.lines) for name, text in cells.items() if text}
+        for left_out in range(len(self.spare) + 1):
+            shown = filled - set(self.spare[:left_out])
+            columns = [(name, "head") for name in heads if name in shown]
+            at = 1 + max((i for i, (name, _) in enumerate(columns) if name in ("rank", "job", "jobs")), default=-1)
+            columns[at:at] = [(name, "key") for name in keys]
+            columns += [(name, "line") for name in lines if name in shown]
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+            for name, kind in columns:
+                value = kind == "key" and all(_is_number(row.overrides.get(name, "")) for row in self.rows)
+                side = "right" if name in self.numbers or value else "left"
+                table.add_column(Text(plain(name)), justify=side, no_wrap=True)  # type: ignore[arg-type]
+            for row in self.rows:
+                lines_of = [
+                    line for line in row.lines if any(line.get(name) for name, kind in columns if kind == "line")
+                ]
+                for i, line in enumerate(lines_of or [{}]):
+                    first = {"head": row.head, "key": row.overrides} if i == 0 else {}
+                    cells = {**first, "line": line}
+                    texts = (plain(cells.get(kind, {}).get(name, "")) for name, kind in columns)
+                    table.add_row(*map(Text, texts), style=row.style)
+            if (
+                Measurement.get(self.console, self.console.options.update(width=10_000), table).maximum
+                <= self.console.width
+            ):
+                return table
+        return None
+
+    def _records(self) -> None:
+        room = self.console.width - 2
+        for row in self.rows:
+            self._line("")
+            head = [text if name in BARE else f"{name} {text}" for name, text in row.head.items() if text]
+            overrides = [f"{name}={text}" for name, text in row.overrides.items() if text]
+            self._wrapped([*head[:1], *overrides, *head[1:]], "  ", row.style, "  ")
+            for line in row.lines:
+                names = [name for name, text in line.items() if text]
+                cells = {name: text if name in BARE else f"{name} {text}" for name, text in line.items()}
+                for name in self.spare:
+                    if sum(cell_len(cells[one]) + 2 for one in names) > room and name in names:
+                        names.remove(name)
+                self._wrapped([cells[name] for name in names], "  ", row.style, "  ", first="  ")
+        self._line("")
+
+    def _wrapped(self, words: Iterable[str], indent: str, style: str = "", gap: str = " ", first: str = "") -> None:
+        """Words in as many lines as it takes, none of them broken unless it is longer than a line."""
+        line = first
+        for word in map(plain, words):
+            between = "" if line in (first, indent) else gap
+            if line.strip() and cell_len(line + between + word) > self.console.width:
+                self._line(line, style)
+                line, between = indent, ""
+            line += between + word
+        self._line(line, style)
+
+    def _line(self, text: str, style: str = "") -> None:
+        self.console.print(Text(plain(text), style=style), overflow="fold")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return not text
+    return True

@@ -1,34 +1,61 @@
-"""``hydra/launcher=preview``: draws the schedules of a sweep instead of running it."""
+"""``hydra/launcher=preview``: draws the schedules of a sweep, or of one job, instead of running it."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn
 from hydra.errors import ConfigCompositionException
+from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from cosched import require
 
+if TYPE_CHECKING:
+    from cosched.sweeps.preview import Preview
+
 
 class PreviewLauncher(Launcher):
     """Composes every job, shows what its schedules will do and runs nothing."""
 
-    def __init__(self, epochs: int, epoch_length: int) -> None:
+    def __init__(self, epochs: int | None, epoch_length: int | None) -> None:
         """Take what Hydra hands over; each job's own length is read from its own config."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what is needed to compose the jobs."""
-        try:
-            require("hydra/launcher=preview", "plot", "matplotlib", "rich")
-        except ModuleNotFoundError as error:
-            raise ConfigCompositionException(str(error)) from error
-        from cosched.sweeps.preview import Preview
-
-        self.preview = Preview(hydra_context.config_loader, config)
+        self.preview, self.loader, self.config = _preview(config), hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Preview a batch of jobs; exits with status 1 after showing them if one of them is invalid."""
-        return self.preview.show(job_overrides, initial_job_idx)
+        for job, overrides in enumerate(job_overrides, initial_job_idx):
+            self.preview.compose(job, overrides, lambda given=overrides: self._composed(given))
+        return self.preview.show(job_overrides)
+
+    def _composed(self, overrides: Sequence[str]) -> DictConfig:
+        return self.loader.load_sweep_config(self.config, list(overrides))
+
+
+class PreviewRun(Callback):
+    """Previews where one job would run, without ``-m``: then Hydra asks no launcher."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Preview the job and end the process: with status 1 if it is invalid, else with 0."""
+        overrides = list(config.hydra.overrides.task)
+        preview = _preview(config)
+        preview.compose(0, overrides, lambda: config)
+        preview.show([overrides])
+        sys.exit(0)
+
+
+def _preview(config: DictConfig) -> Preview:
+    try:
+        require("hydra/launcher=preview", "plot", "matplotlib", "rich")
+    except ModuleNotFoundError as error:
+        raise ConfigCompositionException(str(error)) from error
+    from cosched.sweeps.preview import Preview
+
+    return Preview(config)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from functools import update_wrapper
 from typing import Any
 
@@ -38,6 +41,12 @@ class ReportLauncher(Launcher):
             results = self.launcher.launch(job_overrides, initial_job_idx)
         except SystemExit as stop:  # another callback's: the sweep is not done
             raise SystemExit(stop.code or 1) from stop
+        except KeyboardInterrupt as stop:  # the report follows as the process ends
+            print("interrupted: here is what is there", file=sys.stderr)
+            raise SystemExit(128 + getattr(stop, "number", signal.SIGINT)) from None  # as a shell says it
+        except BrokenExecutor as error:
+            print(f"the launcher has lost a process: {error}", file=sys.stderr)
+            raise SystemExit(1) from None
         for job, result in enumerate(results, initial_job_idx):
             self.report.returned(job, result)
         return results

@@ -9,7 +9,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 
-from cosched.sweeps import preview, report
+from cosched.sweeps import pictures, summary
 
 Plugins.instance()  # what they store is then among what each test begins with
 
@@ -117,8 +117,13 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def sketched(monkeypatch):
     """Pictures are files of a few bytes: drawing takes longer than all the rest."""
-    for module in (preview, report):
-        monkeypatch.setattr(module, "draw_sweep", lambda path, *args: path.write_bytes(b"picture"))
+
+    def draw(path, *args):
+        path.write_bytes(b"picture")
+        return [path]
+
+    monkeypatch.setattr(pictures, "draw_curves", draw)
+    monkeypatch.setattr(summary, "draw_curves", draw)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import csv
 import json
 import math
 import os
+import re
 import sys
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ import torch
 from helpers import Run
 
 from cosched import CosineAnnealing
+from cosched.sweeps import report, summary
 from cosched.sweeps.results import number
 
 REPORT = "hydra/callbacks=schedule_report"
@@ -27,20 +29,27 @@ def rows(folder):
 
 
 def ranked(out):
-    """The cells of the table on the terminal: rank, job, overrides, value."""
-    lines = [line.split("│") for line in out.splitlines() if line.startswith("│")]
-    return [[cell.strip() for cell in line[1:5]] for line in lines]
+    """The table on the terminal, a row per job: its cells by column."""
+    lines = out.splitlines()
+    rule = next(i for i, line in enumerate(lines) if line.startswith(" ──"))
+    end = next(i for i in range(rule + 1, len(lines)) if not lines[i].strip())
+    shown = [lines[rule - 1], *lines[rule + 1 : end]]
+    blank = "".join(" " if set(column) == {" "} else "x" for column in zip(*shown, strict=True))
+    spans = [match.span() for match in re.finditer("x+( {1,2}x+)*", blank)]
+    names, *rows = ([line[first:last].strip() for first, last in spans] for line in shown)
+    cells = [dict(zip(names, row, strict=True)) for row in rows]
+    return [row for row in cells if row["job"]]
 
 
 def complete_table(run, folder):
     """The rows of the file, which are those on the terminal too."""
     table = rows(folder)
-    assert sorted(row[1] for row in ranked(run.out) if row[1]) == sorted(row["job"] for row in table)
+    assert sorted(row["job"] for row in ranked(run.out)) == sorted(row["job"] for row in table)
     return table
 
 
 def test_the_report_on_a_sweep_with_failed_jobs(app, folder):
-    run = app(REPORT, "do=score,fail", "train.schedule.cycle_mult=1,2")
+    run = app(REPORT, "do=score,fail", "train.schedule.cycle_mult=1,2", "hydra.callbacks.schedule_report.maximize=true")
     assert run.status == 1, "for a job failed"
     table = complete_table(run, folder)
     assert [(row["job"], row["do"], row["train.schedule.cycle_mult"]) for row in table] == [
@@ -52,7 +61,8 @@ def test_the_report_on_a_sweep_with_failed_jobs(app, folder):
     assert [(row["value"], row["error"]) for row in table[2:]] == [("", "RuntimeError: as asked")] * 2
     assert len({row["fingerprint"] for row in table}) == 2
     best = "10" if values[1] > values[0] else "01"
-    assert [row[:2] for row in ranked(run.out)] == [["1", best[0]], ["2", best[1]], ["", "2"], ["", "3"]]
+    shown = [(row["rank"], row["job"]) for row in ranked(run.out)]
+    assert shown == [("1", best[0]), ("2", best[1]), ("", "2"), ("", "3")]
     assert (folder / "out/sweep.png").read_bytes().startswith(b"\x89PNG")
     state = json.loads((folder / "out/1/schedule.json").read_text())
     assert state["schedules"]["train.schedule"]["restarts"][:3] == [15, 45, 105]
@@ -119,19 +129,19 @@ def test_whatever_jobs_do_all_are_in_the_table_and_the_status_is_right(app, fold
     assert run.status == status
     table = complete_table(run, folder)
     assert [row["do"] for row in table] == list(outcomes)
-    shown = {row[1]: row[3] for row in ranked(run.out)}
+    shown = {row["job"]: row["value"] for row in ranked(run.out)}
     for row, outcome in zip(table, outcomes.values(), strict=True):
         assert (row["value"], row["error"]) == (("", outcome) if status else (outcome, ""))
-        assert shown[row["job"]] == (outcome.strip() if status or not outcome else f"{float(outcome):g}")
+        assert shown[row["job"]] == ("failed" if status else f"{float(outcome):g}" if outcome else "none")
+        assert not status or outcome in run.out, "among the footnotes"
 
 
 @sketched
 def test_nan_ranks_behind_all_values_and_before_no_value(app):
     best = "hydra.callbacks.schedule_report.maximize=true"  # then minus infinity is the worst of numbers
     run = app(REPORT, "do=nothing,not_a_number,fail,infinite", best)
-    values = ["-inf", "nan", "", "RuntimeError: as asked"]
-    assert [row[3] for row in ranked(run.out)] == values
-    assert [row[0] for row in ranked(run.out)] == ["1", "2", "", ""]
+    assert [row["value"] for row in ranked(run.out)] == ["-inf", "nan", "none", "failed"]
+    assert [row["rank"] for row in ranked(run.out)] == ["1", "2", "", ""]
     assert run.status == 1
 
 
@@ -172,7 +182,7 @@ def test_names_are_text_in_a_report_on_jobs_that_all_failed(app, folder):
     assert run.status == 1
     shown = ["[/data/a]", "$x$ and $y", "=1+1", "\\x1b[31mred", "-1"]
     for note in shown:
-        assert f"note='{note}'" in run.out
+        assert f" '{note}' " in run.out
     assert "\x1b" not in run.out
     assert "\x1b" not in (folder / "out/sweep.csv").read_text()
     table = rows(folder)
@@ -202,13 +212,14 @@ def test_a_full_disk_does_not_change_the_status(app, folder, caplog, names):
 
 @sketched
 def test_the_status_is_right_where_nothing_can_be_reported(app, monkeypatch):
-    import cosched.sweeps.report as report
-
     def broken(*args, **kwargs):
         raise RuntimeError("broken")
 
-    for name in ("gather", "write_csv", "draw_sweep", "Screen"):
-        monkeypatch.setattr(report, name, broken)
+    monkeypatch.setattr(report, "gather", broken)
+    for name in ("write_csv", "draw_curves", "Screen"):
+        monkeypatch.setattr(summary, name, broken)
+    assert app(REPORT, "do=fail,score").status == 1
+    monkeypatch.setattr(report, "sum_up", broken)
     assert app(REPORT, "do=fail,score").status == 1
     assert app(REPORT, "do=score").status == 0
 

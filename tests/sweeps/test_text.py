@@ -1,7 +1,6 @@
 """What others wrote, in tables, pictures and files: text is text."""
 
 import csv
-import sys
 import warnings
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 
 from cosched.sweeps.curves import curve
 from cosched.sweeps.pictures import draw_applied, draw_sweep
-from cosched.sweeps.screen import Screen
 from cosched.sweeps.text import attempt, for_csv, plain, told, write_csv
 
 NASTY = ["[/data/a]", "[red]x", "$x$ and $y$", "$\\frac{1", ":smile:", "_private", "%s {0}", "a\\$b", "x" * 500]
@@ -43,31 +41,6 @@ def test_a_csv_file_has_other_cells_as_they_are(tmp_path):
     write_csv(tmp_path / "a.csv", [("+key", "=1"), (-1, None), (float("nan"), 'say "\x1b", ß\udcff')])
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [["'+key", "'=1"], ["-1", ""], ["nan", 'say "\\x1b", ß\\udcff']]
-
-
-@pytest.mark.parametrize("width", [80, 120, 200])
-def test_a_table_has_no_markup_and_fits_the_terminal(width, monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", str(width))
-    screen = Screen("a [title]")
-    screen.table.add_column("text", overflow="fold")
-    for text in [*NASTY, "\x1b[31m"]:
-        screen.row(text, style="red")
-    screen.show()
-    out = capsys.readouterr().out
-    assert max(map(len, out.splitlines())) <= width
-    assert "\x1b" not in out
-    for text in [*NASTY[:-1], "\\x1b[31m"]:
-        assert text in out
-
-
-def test_a_table_is_shown_where_the_encoding_lacks_its_letters(monkeypatch, tmp_path):
-    with (tmp_path / "out").open("w", encoding="ascii") as file:
-        monkeypatch.setattr(sys, "stdout", file)
-        screen = Screen("t")
-        screen.table.add_column("text")
-        screen.row("▁▂▃ ok")
-        screen.show()
-    assert "??? ok" in (tmp_path / "out").read_text(encoding="ascii")
 
 
 FIELDS = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 1, "end_value": 0, "cycle_size": 10}

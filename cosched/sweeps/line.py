@@ -1,0 +1,72 @@
+"""A curve in one line of text, and what it is made of, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cosched.schedules.combined import Scaled
+from cosched.schedules.cyclical import CyclicalSchedule
+from cosched.schedules.phases import Phases
+from cosched.schedules.schedule import Schedule
+from cosched.sweeps.curves import Curve
+from cosched.sweeps.sampling import first_restarts
+
+DOTS = np.array([[0x40, 0x04, 0x02, 0x01], [0x80, 0x20, 0x10, 0x08]])  # of a braille letter: left and right, from below
+HEIGHT = 4
+
+
+def sparkline(c: Curve, width: int) -> str:
+    """The curve in one line of ``width`` letters of braille, each two columns of dots.
+
+    A column shows all that lies between the least and the greatest value in its stretch of events, so that however many
+    cycles there are, none is lost.
+    """
+    columns = 2 * width
+    finite = np.isfinite(c.values)
+    events, values = c.events[finite], c.values[finite] / HEIGHT  # so that the distance of any two is finite
+    if not len(events):
+        return ""
+    low, span = values.min(), values.max() - values.min()
+    levels = (
+        ((values - low) / (span or 1.0) * HEIGHT).astype(int).clip(0, HEIGHT - 1) if span else np.ones(len(values), int)
+    )
+    # An event lasts until the next one; where there are fewer events than columns, it fills several.
+    first = np.minimum(events * columns // c.num_events, columns - 1)
+    last = np.maximum(first, np.minimum(-(-(events + 1) * columns // c.num_events), columns) - 1)
+    last = np.minimum(last, np.append(np.maximum(first[1:] - 1, first[:-1]), columns - 1))
+    lit = np.zeros((columns, HEIGHT), dtype=bool)
+    for column in range(columns):
+        here = levels[(first <= column) & (column <= last)]
+        if len(here):
+            lit[column, here.min() : here.max() + 1] = True
+    letters = (lit.reshape(width, 2, HEIGHT) * DOTS).sum(axis=(1, 2))
+    return "".join(chr(0x2800 + letter) for letter in letters)
+
+
+def parts(c: Curve) -> str:
+    """How many phases and cycles have begun in the run: a phase is no cycle."""
+    phases, cycles = _count(c.schedule, c.num_events)
+    counted = [(phases, "phase"), (cycles, "cycle")]
+    return ", ".join(f"{number:,} {name}{'s' * (number != 1)}" for number, name in counted if number)
+
+
+def _count(schedule: Schedule, num_events: int) -> tuple[int, int]:
+    if isinstance(schedule, Scaled):
+        return _count(schedule.schedule, num_events)
+    if isinstance(schedule, CyclicalSchedule):
+        return 0, schedule.cycles(num_events)
+    if not isinstance(schedule, Phases):
+        return 0, 0
+    phases = cycles = first = 0
+    for one in schedule.phases.values():
+        length = num_events - first if one.duration is None else min(one.duration, num_events - first)
+        if length > 0:
+            within, turns = _count(one, length)
+            phases, cycles, first = phases + max(within, 1), cycles + (turns if turns > 1 else 0), first + length
+    return phases, cycles
+
+
+def restarts(c: Curve, shown: int = 3) -> str:
+    """The first restarts of the curve, in its events."""
+    first = first_restarts(c.schedule, c.num_events, shown + 1)
+    return ", ".join([*map(str, first[:shown]), *["…"] * (len(first) > shown)])

@@ -1,0 +1,214 @@
+"""A sweep summed up: the ranked table, ``sweep.csv``, ``sweep.png`` and the like."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cosched.sweeps.curves import over
+from cosched.sweeps.design import Line
+from cosched.sweeps.jobs import differing, does, label, names, ranges, repeats, repetition, schedules
+from cosched.sweeps.line import parts, sparkline
+from cosched.sweeps.pictures import Page, draw_curves
+from cosched.sweeps.results import Result
+from cosched.sweeps.screen import MANY, Row, Screen
+from cosched.sweeps.text import attempt, plain, write_csv
+
+UNRANKED = (
+    "Not ranked, for nobody says whether the greatest value is the best: hydra.callbacks.schedule_report.maximize=true, "
+    "or false (cosched report --maximize, --minimize)"
+)
+
+
+def sum_up(results: Sequence[Result], folder: Path, title: str, maximize: bool | None) -> None:
+    """Write the files and print the table; what fails of it is told, and the rest goes on."""
+    results = alike(results)
+    called = names(differing([r.overrides for r in results]), {c.path for r in results for c in r.curves})
+    order = ranking(results, maximize)
+    written = []
+    with attempt(f"writing {folder / 'sweep.csv'}"):
+        write_csv(folder / "sweep.csv", _table(results, order))
+        written.append(folder / "sweep.csv")
+    if any(r.curves for r in results):
+        with attempt(f"drawing {folder / 'sweep.png'}"):
+            written += _draw(folder / "sweep.png", results, called, title, maximize)
+    with attempt("printing the table"):
+        _print(results, called, order, title, folder / "sweep.csv")
+        print(*(plain(str(path)) for path in written), sep="\n", flush=True)
+
+
+def alike(results: Sequence[Result]) -> list[Result]:
+    """The results, where the run of a job is not known with the length that all others have."""
+    known = {length for r in results for length in r.lengths if not length.assumed}
+    if len(known) != 1:
+        return list(results)
+    length = replace(next(iter(known)), guessed=True)
+    return [
+        replace(
+            r,
+            lengths=[length if one.assumed else one for one in r.lengths],
+            curves=[
+                over(c.path, c.declared, c.warned, **length.whole) if one.assumed else c
+                for c, one in zip(r.curves, r.lengths, strict=True)
+            ],
+        )
+        for r in results
+    ]
+
+
+def ranking(results: Sequence[Result], maximize: bool | None) -> dict[int, int]:
+    """By index the rank of each result that has a value, equal ones sharing it; none where no direction is known."""
+    if maximize is None:
+        return {}
+    valued = [i for i, r in enumerate(results) if r.error is None and r.value is not None]
+    keys = {
+        i: (math.isnan(_score(results[i])), -_score(results[i]) if maximize else _score(results[i])) for i in valued
+    }
+    comparable = {i: (nan, 0.0 if nan else value) for i, (nan, value) in keys.items()}
+    return {i: 1 + sum(other < comparable[i] for other in comparable.values()) for i in valued}
+
+
+def _score(result: Result) -> float:
+    return math.nan if result.value is None else result.value
+
+
+def _ordered(results: Sequence[Result], order: dict[int, int]) -> list[int]:
+    """The best first, then those without a rank: without a value, failed."""
+    last = len(results)
+    return sorted(
+        range(last), key=lambda i: (order.get(i, last + 1), results[i].error is not None, i) if order else (i,)
+    )
+
+
+def _table(results: Sequence[Result], order: dict[int, int]) -> Iterator[Sequence[object]]:
+    """The rows of ``sweep.csv``, in the order of the jobs."""
+    keys = list(dict.fromkeys(key for result in results for key in result.overrides))
+    paths = list(dict.fromkeys(c.path for result in results for c in result.curves))
+    several = [""] if len(paths) == 1 else [f" {path}" for path in paths]
+    columns = [f"{name}{path}" for name in ("run", "fingerprint") for path in several]
+    yield ("job", *keys, "value", "rank", *columns, "findings", "error")
+    for i, result in enumerate(results):
+        prints = {c.path: c.fingerprint for c in result.curves}
+        runs = {c.path: str(length) for c, length in zip(result.curves, result.lengths, strict=True)}
+        yield [
+            result.number,
+            *map(result.overrides.get, keys),
+            result.value,
+            order.get(i),
+            *map(runs.get, paths),
+            *map(prints.get, paths),
+            "; ".join([*result.findings, *(text for c in result.curves for text in c.findings)]) or None,
+            result.error,
+        ]
+
+
+def _draw(
+    path: Path, results: Sequence[Result], called: dict[str, str], title: str, maximize: bool | None
+) -> list[Path]:
+    lines = [
+        Line(curve=c, label=label(r.overrides, called, r.number), overrides=r.overrides, score=r.value)
+        for r in results
+        for c in r.curves
+    ]
+    lengths = {length for result in results for length in result.lengths}
+    assumed = sorted(str(length) for length in lengths if length.assumed)
+    epoch_lengths = {length.epoch_length for length in lengths}
+    page = Page(
+        title=title,
+        epoch_length=epoch_lengths.pop() if len(epoch_lengths) == 1 else None,
+        note="; ".join(assumed),
+        maximize=maximize,
+    )
+    return draw_curves(path, lines, page, [(r.overrides, None if r.error else r.value) for r in results])
+
+
+def _print(results: Sequence[Result], called: dict[str, str], order: dict[int, int], title: str, file: Path) -> None:
+    same = repeats([(r.overrides, r.curves) for r in results], [r.idle for r in results])
+    found = {i: [*r.findings, *(text for c in r.curves for text in c.findings)] for i, r in enumerate(results)}
+    for i, earlier in same.items():
+        found[i].insert(0, repetition(results[i].overrides, results[earlier].overrides, results[earlier].number))
+    for i, r in enumerate(results):
+        guesses = dict.fromkeys(str(length) for length in r.lengths if length.assumed)
+        found[i] += [f"{', '.join(guesses)}: it began no run that is known"] if guesses else []
+    known = [length for result in results for length in result.lengths if not length.assumed]
+    lengths = list(dict.fromkeys(map(str, known)))
+    over = f" over {lengths[0]}" if len(lengths) == 1 else ""
+    screen = Screen(
+        f"{title}{over}{', best first' if order else ''}",
+        spare=("which", "parts", "run", "curve", "schedule"),
+        numbers=("rank", "job", "jobs", "best", "mean"),
+    )
+    if len(results) > MANY:
+        _print_groups(screen, results, called, order, found, file)
+    else:
+        for i in _ordered(results, order):
+            r = results[i]
+            marks = screen.notes.mark([*([r.error] if r.error is not None else []), *found[i]], r.number)
+            head = {"rank": str(order.get(i, "")), "job": str(r.number), "value": _value(r), "notes": marks}
+            if len(lengths) > 1:
+                head["run"] = ", ".join(dict.fromkeys(map(str, r.lengths)))
+            overrides = {name: r.overrides.get(key, "") for key, name in called.items()}
+            style = "red" if r.error is not None else ""
+            screen.rows.append(Row(head=head, overrides=overrides, lines=_lines(r), style=style))
+    if not order and any(r.value is not None for r in results):
+        screen.remarks.append(UNRANKED)
+    screen.show(whose=len(results) > MANY)
+
+
+def _lines(result: Result) -> list[dict[str, str]]:
+    what = schedules(result.curves)
+    return [
+        {"schedule": what[c.path] if len(what) > 1 else "", "curve": sparkline(c, 20), "parts": parts(c)}
+        for c in result.curves
+    ]
+
+
+def _value(result: Result) -> str:
+    if result.error is not None:
+        return "failed"
+    return "none" if result.value is None else f"{result.value:.6g}"
+
+
+def _print_groups(
+    screen: Screen,
+    results: Sequence[Result],
+    called: dict[str, str],
+    order: dict[int, int],
+    found: dict[int, list[str]],
+    file: Path,
+) -> None:
+    """One row per distinct curve: how many jobs have it, and what they returned."""
+    groups: dict[object, list[int]] = {}
+    for i in _ordered(results, order):
+        r = results[i]
+        screen.notes.mark([*([r.error] if r.error is not None else []), *found[i]], r.number)
+        if r.curves:
+            groups.setdefault(does(r.curves), []).append(i)
+    for group in list(groups.values())[:MANY]:
+        jobs = [results[i] for i in group]
+        values = [r.value for r in jobs if r.error is None and r.value is not None]
+        failed = sum(r.error is not None for r in jobs)
+        head = {
+            "jobs": str(len(jobs)),
+            "failed": str(failed or ""),
+            "which": _short(ranges(sorted(r.number for r in jobs))),
+        }
+        if order:
+            head["best"] = f"{values[0]:.6g}" if values else ""
+        head["mean"] = f"{statistics.fmean(values):.6g}" if values else "none"
+        overrides = {
+            name: jobs[0].overrides.get(key, "")
+            for key, name in called.items()
+            if len({one.overrides.get(key) for one in jobs}) == 1
+        }
+        screen.rows.append(Row(head=head, overrides=overrides, lines=_lines(jobs[0]), style="" if values else "red"))
+    if len(groups) > MANY:
+        screen.remarks.append(f"… and {len(groups) - MANY} more curves")
+    screen.remarks.append(f"All {len(results)} jobs: {file}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 16 else f"{text[:15]}…"
