@@ -10,6 +10,7 @@ from cosched.loops.ignite.attaching import attach as attach
 from cosched.loops.ignite.attaching import detach as detach
 from cosched.loops.ignite.follower import CycleEvents as CycleEvents
 from cosched.loops.ignite.scheduler import BoundScheduler as BoundScheduler
+from cosched.loops.ignite.shapes import BranchedScheduler as BranchedScheduler
 from cosched.loops.ignite.shapes import ConstantScheduler as ConstantScheduler
 from cosched.loops.ignite.shapes import CosineAnnealingScheduler as CosineAnnealingScheduler
 from cosched.loops.ignite.shapes import ExponentialAnnealingScheduler as ExponentialAnnealingScheduler
@@ -22,6 +23,8 @@ from cosched.loops.ignite.shapes import ProductScheduler as ProductScheduler
 from cosched.loops.ignite.shapes import RegisteredScheduler as RegisteredScheduler
 from cosched.loops.ignite.shapes import ScaledScheduler as ScaledScheduler
 from cosched.loops.ignite.shapes import SqrtAnnealingScheduler as SqrtAnnealingScheduler
+from cosched.loops.ignite.shapes import StepDecayScheduler as StepDecayScheduler
+from cosched.loops.ignite.shapes import TanhAnnealingScheduler as TanhAnnealingScheduler
 from cosched.loops.ignite.shapes import StagesScheduler as StagesScheduler
 from cosched.loops.lightning import ScheduleCallback as ScheduleCallback
 from cosched.loops.torch import TorchScheduler as TorchScheduler
@@ -30,12 +33,14 @@ from cosched.schedules.annealing import ExponentialAnnealing as ExponentialAnnea
 from cosched.schedules.annealing import LinearCyclical as LinearCyclical
 from cosched.schedules.annealing import PolynomialAnnealing as PolynomialAnnealing
 from cosched.schedules.annealing import SqrtAnnealing as SqrtAnnealing
+from cosched.schedules.annealing import TanhAnnealing as TanhAnnealing
 from cosched.schedules.combined import Product as Product
 from cosched.schedules.combined import Scaled as Scaled
 from cosched.schedules.cyclical import CyclicalSchedule as CyclicalSchedule
 from cosched.schedules.durations import Duration as Duration
 from cosched.schedules.durations import Event as Event
 from cosched.schedules.durations import Run as Run
+from cosched.schedules.phases import Branched as Branched
 from cosched.schedules.phases import Phase as Phase
 from cosched.schedules.phases import Phases as Phases
 from cosched.schedules.phases import lasting as lasting
@@ -44,6 +49,7 @@ from cosched.schedules.schedule import Schedule as Schedule
 from cosched.schedules.shapes import Constant as Constant
 from cosched.schedules.shapes import InverseSqrt as InverseSqrt
 from cosched.schedules.shapes import PiecewiseLinear as PiecewiseLinear
+from cosched.schedules.shapes import StepDecay as StepDecay
 from cosched.schedules.stages import Stages as Stages
 from cosched.sweeps.pictures import draw_applied as draw_applied
 

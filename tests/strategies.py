@@ -5,8 +5,10 @@ import warnings
 
 from hypothesis import strategies as st
 
-from cosched import CosineAnnealing, Phases, PolynomialAnnealing, Scaled, Stages, lasting
+from cosched import Branched, CosineAnnealing, Phases, PolynomialAnnealing, Scaled, SqrtAnnealing, Stages, lasting
+from cosched.schedules.annealing import TanhAnnealing
 from cosched.schedules.registry import registered
+from cosched.schedules.shapes import StepDecay
 
 SHAPES = registered()
 
@@ -41,9 +43,8 @@ def schedules(draw, shape=None, durations=EVENTS, depth=2):
     if shape is None:
         shape = draw(st.sampled_from([one for one in SHAPES.values() if depth or flat(one)]))
     inner = schedules(durations=durations, depth=depth - 1)
-    named = st.dictionaries(
-        st.sampled_from("abcdef"), st.builds(lasting, inner, st.just(0) | durations), min_size=1, max_size=3
-    )
+    phases = st.builds(lasting, inner, st.just(0) | durations, skip=st.just(0) | durations)
+    named = st.dictionaries(st.sampled_from("abcdef"), phases, min_size=1, max_size=3)
     pairs = st.lists(st.tuples(st.integers(0, 200), NUMBERS), min_size=1, unique_by=lambda pair: pair[0]).map(sorted)
     by_type = {
         "float": NUMBERS,
@@ -57,8 +58,13 @@ def schedules(draw, shape=None, durations=EVENTS, depth=2):
     }
     # Multipliers above 1 overflow, and those of lengths give cycles of a single event.
     by_name = {"cycle_mult": st.sampled_from([1, 1.5, 2, 0.7]), "warmup_duration": st.just(0)}
+    by_name |= {"startpoint": st.just(True), "k_decay": st.floats(0.8, 2)}
+    by_name |= {"lower": st.floats(-8, -4), "upper": st.floats(2, 4)} if shape is TanhAnnealing else {}
+    by_name |= {"power": st.floats(0.5, 3)} if shape is SqrtAnnealing else {}  # a lesser one is almost a jump
+    by_name |= {"start_value": NUMBERS, "value": NUMBERS, "repeat": st.just(1) | st.none() | st.integers(1, 5)}
     if shape is Scaled:  # so that values are those of what stands inside
         by_name |= {"factor": st.just(1.0), "power": st.just(1.0), "offset": st.just(0.0), "multiple": st.none()}
+    by_name |= {"every": EVENTS, "milestones": st.just([]), "gamma": st.floats(0.5, 1)} if shape is StepDecay else {}
     if shape is Stages:
         by_name |= {"durations": st.tuples(durations, st.just(0) | durations, durations)}
         by_name |= {"levels": st.lists(NUMBERS, min_size=3, max_size=3)}
@@ -67,7 +73,7 @@ def schedules(draw, shape=None, durations=EVENTS, depth=2):
         within = st.floats(0.5, 1) if field.name.endswith(("_mult", "_decay")) else by_type[field.type]
         values[field.name] = draw(by_name.get(field.name, within))
     made = shape(**values)
-    if isinstance(made, Phases) and not any(one.duration for one in made.phases.values()):
+    if isinstance(made, (Phases, Branched)) and not any(one.duration for one in made.phases.values()):
         return made if depth == 2 else draw(inner)  # no events at all
     return made
 
@@ -90,21 +96,29 @@ def wild(rng, shape=None, depth=2, scale=1.0):
     def value(field):
         if field.name == "cycle_mult":
             return float(rng.choice([1, 1.5, 2, 0.7, rng.uniform(0.5, 3), 1 + rng.random() / 1000]))
+        if field.name in ("power", "k_decay", "decay_rate"):
+            return float(rng.uniform(0.1, 3))
         if field.name.endswith(("_mult", "_decay")):
             return float(rng.choice(mults))
-        if field.name == "power":
-            return float(rng.uniform(0.1, 3))
+        if field.name in ("start_value", "value"):
+            return float(rng.choice(number))
         if field.name == "upper" and rng.random() < 0.5:
             return 5.0
         if field.name == "lower" and rng.random() < 0.5:
             return float(rng.choice([-5.0, 0.0]))
         if shape is Stages and field.name != "whole":
-            return [events(), events(), None] if field.name == "durations" else rng.choice(number, 3).tolist()
+            return (
+                [events(), events(), None] if field.name == "durations" else rng.choice(number, 3).tolist()
+            )
         if field.type == "dict[str, Any]":
             ends = [events() if rng.random() < 0.9 else 0 for _ in range(3)] + [
                 events() if rng.random() < 0.5 else None
             ]
-            return {f"p{i}": lasting(wild(rng, depth=depth - 1, scale=scale), end) for i, end in enumerate(ends)}
+            skips = [events() if rng.random() < 0.2 else 0 for _ in ends]
+            inner = [wild(rng, depth=depth - 1, scale=scale) for _ in ends]
+            return {f"p{i}": lasting(inner[i], end, skip=skips[i]) for i, end in enumerate(ends)}
+        if shape is StepDecay and field.name in ("every", "milestones"):
+            return events() if field.name == "every" else []
         if field.type == "list[Any]":
             return [(int(event), float(rng.choice(number))) for event in sorted({*rng.integers(0, longest, 5)})]
         kinds = {
@@ -122,10 +136,12 @@ def wild(rng, shape=None, depth=2, scale=1.0):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 values = {field.name: value(field) for field in dataclasses.fields(shape)}
-                values |= {"warmup_duration": 0} if "warmup_duration" in values and rng.random() < 0.5 else {}
-                return shape(**values)
                 if shape is Scaled and (values["schedule"].bounds(range(10**6)) or (-1,))[0] < 0:
                     values["power"] = float(rng.integers(-2, 4))  # negative numbers have no others
+                if shape is StepDecay and rng.random() < 0.5:
+                    values |= {"every": None, "milestones": sorted({events() for _ in range(3)})}
+                values |= {"warmup_duration": 0} if "warmup_duration" in values and rng.random() < 0.5 else {}
+                return shape(**values)
         except ValueError:  # end values that cannot be reached, a triangle with a warm-up
             continue
     raise AssertionError(f"no random fields suit {shape}")

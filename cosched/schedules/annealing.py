@@ -15,24 +15,46 @@ if TYPE_CHECKING:
     from cosched.schedules.schedule import Array
 
 
+def _check_positive(shape: CyclicalSchedule, *names: str) -> None:
+    for name in names:
+        if getattr(shape, name) <= 0:
+            raise ValueError(f"{name}={getattr(shape, name)} must be above 0: 1 is no power at all, 2 the square")
+
+
 @register("cosine_annealing")
 @dataclass(kw_only=True)
 class CosineAnnealing(CyclicalSchedule):
-    """Anneals along half a cosine wave, slow at both ends: ``remaining(x) = (1 + cos(pi * x)) / 2``.
+    """Anneals along half a cosine wave, slow at both ends: ``remaining(x) = (1 + cos(pi * x**k_decay)) / 2``.
 
-    Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (ICLR 2017), equation 5.
+    Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (ICLR 2017), equation 5; for ``k_decay``
+    Zhang & Li, "k-decay: A New Method for Learning Rate Schedule" (2020).
 
     >>> schedule = CosineAnnealing(start_value=1, end_value=0.1, cycle_size=4, warmup_duration=2, start_value_mult=0.5)
     >>> schedule.values(range(8)).round(3).tolist()
     [1.0, 0.868, 0.55, 0.232, 0.1, 0.3, 0.5, 0.441]
+    >>> CosineAnnealing(start_value=1, end_value=0, cycle_size=4, k_decay=2).values(range(4)).round(3).tolist()
+    [1.0, 0.99, 0.854, 0.402]
+
+    Attributes:
+        k_decay: the power of the fraction ``x``, above 0: more than 1 stays longer near the start, less falls at once.
+        power: what ``remaining(x)`` is raised to, above 0: more than 1 falls earlier.
     """
+
+    k_decay: float = 1.0
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_positive(self, "k_decay", "power")
 
     def _remaining(self, x: Array) -> Array:
         import numpy as np
 
-        remaining = np.cos(np.pi * x)
+        remaining = np.cos(np.pi * (x if self.k_decay == 1 else x**self.k_decay))
         remaining += 1.0
         remaining *= 0.5
+        if self.power != 1:
+            remaining **= self.power
         return remaining
 
     def _remains(self, low: float, high: float) -> Interval:
@@ -79,24 +101,31 @@ class LinearCyclical(CyclicalSchedule):
 @register("polynomial_annealing")
 @dataclass(kw_only=True)
 class PolynomialAnnealing(CyclicalSchedule):
-    """Anneals as a power: ``remaining(x) = (1 - x)**power``.
+    """Anneals as a power: ``remaining(x) = (1 - x**k_decay)**power``.
+
+    For ``k_decay`` see Zhang & Li, "k-decay: A New Method for Learning Rate Schedule" (2020). With a power of 1
+    these are cool-downs of Dremov et al., "Training Dynamics of the Cooldown Stage in Warmup-Stable-Decay Learning Rate
+    Scheduler" (2025): 1 is linear, 2 the square, 0.5 the root.
 
     >>> PolynomialAnnealing(start_value=1, end_value=0, cycle_size=4, power=2).values(range(4)).tolist()
     [1.0, 0.5625, 0.25, 0.0625]
+    >>> PolynomialAnnealing(start_value=1, end_value=0, cycle_size=4, k_decay=2).values(range(4)).tolist()
+    [1.0, 0.9375, 0.75, 0.4375]
 
     Attributes:
         power: above 0. 1 is linear; more is steeper at first, less is steeper at last.
+        k_decay: the power of the fraction ``x``, above 0: more than 1 stays longer near the start, less falls at once.
     """
 
     power: float = 1.0
+    k_decay: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.power <= 0:
-            raise ValueError(f"power={self.power} must be above 0: 1 is linear, 2 quadratic")
+        _check_positive(self, "power", "k_decay")
 
     def _remaining(self, x: Array) -> Array:
-        return (1.0 - x) ** self.power
+        return (1.0 - (x if self.k_decay == 1 else x**self.k_decay)) ** self.power
 
     def _remains(self, low: float, high: float) -> Interval:
         return falling(self, low, high)
@@ -105,16 +134,58 @@ class PolynomialAnnealing(CyclicalSchedule):
 @register("sqrt_annealing")
 @dataclass(kw_only=True)
 class SqrtAnnealing(CyclicalSchedule):
-    """Anneals fast at first: ``remaining(x) = 1 - sqrt(x)``.
+    """Anneals fast at first: ``remaining(x) = 1 - x**power``, with the power 0.5 ``1 - sqrt(x)``.
 
     Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations" (NeurIPS 2024).
 
     >>> SqrtAnnealing(start_value=1, end_value=0, cycle_size=16).values([0, 1, 4, 9]).tolist()
     [1.0, 0.75, 0.5, 0.25]
+
+    Attributes:
+        power: above 0; 0.5 is the root, less is faster at first, 1 is linear, and 2 is slow at first.
     """
 
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_positive(self, "power")
+
     def _remaining(self, x: Array) -> Array:
-        return 1.0 - x**0.5
+        return 1.0 - x**self.power
+
+    def _remains(self, low: float, high: float) -> Interval:
+        return falling(self, low, high)
+
+
+@register("tanh_annealing")
+@dataclass(kw_only=True)
+class TanhAnnealing(CyclicalSchedule):
+    """Anneals along a hyperbolic tangent: ``remaining(x) = (1 - tanh(lower + (upper - lower) * x)) / 2``.
+
+    It does not quite begin at the start value, nor reach the end value: the nearer, the farther the bounds are from 0.
+    Hsueh et al., "Stochastic Gradient Descent with Hyperbolic-Tangent Decay on Classification" (WACV 2019).
+
+    >>> TanhAnnealing(start_value=1, end_value=0, cycle_size=4).values(range(4)).round(3).tolist()
+    [1.0, 1.0, 0.982, 0.269]
+
+    Attributes:
+        lower: where on the tangent a cycle begins.
+        upper: where it ends, above ``lower``.
+    """
+
+    lower: float = -7.0
+    upper: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lower >= self.upper:
+            raise ValueError(f"lower={self.lower} must be below upper={self.upper}")
+
+    def _remaining(self, x: Array) -> Array:
+        import numpy as np
+
+        return 0.5 - 0.5 * np.tanh(self.lower + (self.upper - self.lower) * x)
 
     def _remains(self, low: float, high: float) -> Interval:
         return falling(self, low, high)
@@ -131,7 +202,8 @@ class ExponentialAnnealing(CyclicalSchedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (min(self.start_value, self.end_value) > 0 or max(self.start_value, self.end_value) < 0):
+        start = self.end_value if self.start_value is None else self.start_value
+        if not (min(start, self.end_value) > 0 or max(start, self.end_value) < 0):
             raise ValueError(
                 f"end_value={self.end_value} cannot be reached from start_value={self.start_value} by factors: "
                 "give both the same sign, and neither 0"

@@ -83,6 +83,7 @@ class Cycles:
 
     def __init__(self, size: int, warmup: int, mult: float, limit: int | None) -> None:
         self._mult = mult
+        self._least = min(size, 2)  # events of a cycle that is begun; those of one event are if all can be
         self._limit = MAX_EVENTS if limit is None else limit
         self._lock = Lock()
         self._stretches: list[Stretch] = []
@@ -92,7 +93,7 @@ class Cycles:
         self._covered = 0  # the events below are in the table
         self._over: int | None = None  # the event at which the last cycle has annealed, once that is known
         self.restart = size + warmup  # the event at which the second cycle begins, or never where there is one only
-        if self._limit == 1 or int(size * mult) < 2:
+        if self._limit == 1 or int(size * mult) < self._least:
             self.restart = MAX_EVENTS
 
     def _cover(self, event: int) -> None:
@@ -111,7 +112,7 @@ class Cycles:
             self._next = Cycle(number + 1, first + stretch.size + stretch.warmup, size, warmup)
         else:
             self._next = stretch.nth(stretch.total)
-        ends = self._next.number >= self._limit or self._next.size < 2
+        ends = self._next.number >= self._limit or self._next.size < self._least
         if ends:
             last = stretch.nth(stretch.total - 1)
             self._over = last.first + last.size
@@ -135,7 +136,7 @@ class Cycles:
         def like(j: int) -> bool:
             s = size + j * more_size
             product = s * mult
-            if s < 2 or int(product) - s != more_size or not highest / 2 <= product < highest:
+            if s < self._least or int(product) - s != more_size or not highest / 2 <= product < highest:
                 return False
             if not warmup:
                 return True

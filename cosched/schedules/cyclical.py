@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from cosched.schedules.cycles import Cycles, cycles
 from cosched.schedules.durations import MAX_EVENTS, Duration
@@ -36,9 +36,11 @@ class CyclicalSchedule(Schedule):
     value that it has reached holds, with no warm-up.
 
     Attributes:
-        start_value: the value at the first event of the first cycle, in the parameter's own unit.
+        start_value: the value at the first event of the first cycle, in the parameter's own unit; null: the value
+            that has been reached before, in a phase after another one or in a branch.
         end_value: the value that the first cycle anneals to, in the same unit.
-        cycle_size: how many events the first cycle anneals: at least 2, or with a unit (``10ep``, ``500it``, ``25%``).
+        cycle_size: how many events the first cycle anneals, or with a unit (``10ep``, ``500it``, ``25%``): at least 2,
+            or 1 where that is not one value for ever, as with ``num_cycles`` or ``start_value_mult``.
         cycle_mult: the factor on the lengths of each following cycle, above 0; they are cut to whole events.
         start_value_mult: the factor on the start value of each following cycle.
         end_value_mult: the factor on the end value of each following cycle.
@@ -47,6 +49,9 @@ class CyclicalSchedule(Schedule):
         num_cycles: how many cycles there are, at least 1; after them the value holds. null: no limit.
         endpoint: true: the last annealing event of a cycle has the end value itself, as in `numpy.linspace`; false:
             the event after it would have.
+        startpoint: true: the first event of a cycle has the start value itself; false: the event before it would have,
+            so that the first event has moved already. In a warm-up from 0, no update is without effect. The fraction
+            at ``p`` is then ``(p + 1) / (L + 1)``, and with ``endpoint`` ``(p + 1) / L``.
         amplitude_mult: the factor, for each following cycle, on the distance of the end value from the start value.
         amplitude_decay: the factor, for each event, on that distance.
 
@@ -55,7 +60,7 @@ class CyclicalSchedule(Schedule):
         TypeError: a field holds something of another type.
     """
 
-    start_value: float
+    start_value: float | None
     end_value: float
     cycle_size: Duration
     cycle_mult: float = 1.0
@@ -64,12 +69,17 @@ class CyclicalSchedule(Schedule):
     warmup_duration: Duration = 0
     num_cycles: int | None = None
     endpoint: bool = False
+    startpoint: bool = True
     amplitude_mult: float = 1.0
     amplitude_decay: float = 1.0
 
-    _least: ClassVar[Mapping[str, int]] = {"cycle_size": 2, "num_cycles": 1}
-
     def __post_init__(self) -> None:
+        if type(self.cycle_size) is int and self.cycle_size == 1 and self._least["cycle_size"] == 2:
+            raise ValueError(
+                "cycle_size=1 must be a whole number of at least 2, for with cycles of one event the values never "
+                "change. To anneal within each epoch, count iterations: cycle_size='1ep' and "
+                "event=ITERATION_STARTED. For a factor at each event, give start_value_mult"
+            )
         super().__post_init__()
         if not 0 < self.cycle_mult < MAX_EVENTS:  # a greater one could leave float64's range with the first cycle
             raise ValueError(
@@ -86,6 +96,12 @@ class CyclicalSchedule(Schedule):
                 f"again; use more than {1 + 1 / size:.6g}, or 1",
                 stacklevel=3,
             )
+
+    @property
+    def _least(self) -> Mapping[str, int]:  # type: ignore[override]
+        # Cycles of one event are one value for ever, unless something sets the first one apart from what follows.
+        alike = self.num_cycles is None and not self.warmup_duration and self.cycle_mult == 1
+        return {"cycle_size": 2 if alike and self.start_value_mult == 1 else 1, "num_cycles": 1}
 
     @property
     def _cycles(self) -> Cycles:
@@ -128,7 +144,12 @@ class CyclicalSchedule(Schedule):
             decayed *= end - start
             decayed += start
             end = decayed
-        x = position / spread(size - self.endpoint)
+        if not self.startpoint:
+            x = (position + 1.0) / spread(size - self.endpoint + 1.0)
+        elif self.endpoint:
+            x = position / spread(np.maximum(size - 1.0, 1.0))  # that of one event has its start value, as in linspace
+        else:
+            x = position / spread(size)
         if self.endpoint or self.warmup_duration:
             np.minimum(x, 1.0, out=x)
         values: Array = self._between(start, end, x)
@@ -155,7 +176,9 @@ class CyclicalSchedule(Schedule):
         low, high = table.held(low), table.held(high)
         if first.number != last.number:
             return self._bounds(range(first.number, last.number + 1), (0.0, 1.0), ramps, low, high)
-        x = [min((event - first.first) / (first.size - self.endpoint), 1.0) for event in (low, high)]
+        begun = not self.startpoint
+        length = max(first.size - self.endpoint + begun, 1)
+        x = [min((event - first.first + begun) / length, 1.0) for event in (low, high)]
         ramp = [max(event - first.first - first.size, 0) / (first.warmup or 1) for event in (low, high)]
         return self._bounds(range(first.number, first.number + 1), (x[0], x[1]), (ramp[0], ramp[1]), low, high)
 
@@ -164,7 +187,7 @@ class CyclicalSchedule(Schedule):
 
         ``low`` and ``high`` are the first and the last event.
         """
-        start, end = hull(self.start_value), hull(self.end_value)
+        start, end = hull(cast("float", self.start_value)), hull(self.end_value)
         start = times(start, powers(self.start_value_mult, numbers[0], numbers[-1]))
         end = times(end, powers(self.end_value_mult, numbers[0], numbers[-1]))
         if self.amplitude_mult != 1:

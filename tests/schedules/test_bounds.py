@@ -9,6 +9,8 @@ from strategies import SHAPES, flat, wild
 import cosched
 from cosched import CosineAnnealing, PiecewiseLinear, Schedule
 
+pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult")
+
 every = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
