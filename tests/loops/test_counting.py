@@ -105,6 +105,8 @@ def test_that_message_is_not_for_other_mistakes(sgd):
         (lambda o: cosine(o, 4, start_value_mult=1e80), "^lr: lr is .* it must be finite"),
         (lambda o: ignite.ParamGroupScheduler([cosine(o, 10, -0.1)], names=["all"]), "^all: lr is -0.07"),
         (lambda o: ignite.ConcatScheduler([cosine(o, 10, -0.1), cosine(o, 4)], [10]), "^lr: lr is -0.07"),
+        (lambda o: ignite.ConcatScheduler([cosine(o, 4), cosine(o, 10, -0.1)], [4]), "^lr: lr is -0.07"),
+        (lambda o: ignite.ConcatScheduler([cosine(o, 4), cosine(o, "0.1%")], [4]), "^lr: cycle_size='0.1%' is 1 it"),
     ],
 )
 def test_the_whole_run_is_checked_at_the_first_call(sgd, make, message):

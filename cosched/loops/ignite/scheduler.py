@@ -136,12 +136,17 @@ class BoundScheduler(Bound, ParamScheduler):
         if self._save_history and engine is not None:
             self._record(engine, name, value)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a run has begun for it, or gone on with what was loaded."""
+        return self._run is not None and not self._loaded
+
     def _look_ahead(self, engine: Engine | None, name: str | None) -> Window:
         """The window around ``event_index``; in a run that begins, the schedule's own and checked."""
         if engine is not None and self._calls is not None:
             self._calls.check_second(engine)
             self._calls = None
-        elif engine is not None and (self._run is None or self._loaded):
+        elif engine is not None and not self.begun:
             self._calls = Calls(self, engine, name or self.param_name)
         index = self.event_index
         with self._explained():
