@@ -99,12 +99,13 @@ OWN_GROUP = {
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        ([], "scheduler=wsd is an option of the app's own, which hides that of cosched: "),
         (
             [],
-            "scheduler=wsd is an option of the app's own, which hides that of cosched: cosched/scheduler@scheduler=wsd",
+            "choose that one by '~scheduler' '+cosched/scheduler@scheduler=wsd', or in a defaults list by cosched/sch",
         ),
-        (["scheduler=noam"], "hides that of cosched: cosched/scheduler@scheduler=noam is that one"),
-        (["~scheduler", "+scheduler@scheduler.a=noam"], "cosched: cosched/scheduler@scheduler.a=noam is that one"),
+        (["scheduler=noam"], "'~scheduler' '+cosched/scheduler@scheduler=noam'"),
+        (["~scheduler", "+scheduler@scheduler.a=noam"], "+cosched/scheduler@scheduler.a=noam"),
         (["scheduler=sgdr", "scheduler.event=x"], None),
         (["scheduler=mine"], None),
         (["~scheduler", "+cosched/scheduler@scheduler=wsd", "scheduler.param_name=Ir"], None),
