@@ -338,7 +338,7 @@ def test_it_may_wait_in_torchs_sequence_for_longer_than_an_epoch():
 def test_it_stands_in_a_chain_where_each_drives_its_own_number():
     o = optimizer()
     node = {**COSINE, "param_name": "momentum"}
-    chain = lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(o, 0.5), TorchScheduler(o, node)], optimizer=o)
+    chain = lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(o, 0.5), TorchScheduler(o, node)])
     held = walk(chain, 5, lambda o: (o.param_groups[0]["lr"], o.param_groups[0]["momentum"]))
     curve = cosched.CosineAnnealing(**FIELDS)
     assert held == [(0.1 * 0.5**i, curve(i)) for i in range(5)]
