@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-next test-more bench lint
+.PHONY: train test test-next test-versions test-more bench lint
 
 train: $(VENV)/ready
 	$(BIN)/cosched-train $(ARGS)
@@ -17,6 +17,10 @@ test: $(VENV)/ready
 test-next: $(VENV)/ready
 	$(PIP) --no-deps --upgrade --target $(VENV)/next hydra-core==1.4.0rc3 omegaconf==2.4.1rc1
 	PYTHONPATH=$(abspath $(VENV)/next) $(BIN)/pytest tests/config tests/loops/test_attaching.py tests/sweeps
+
+# The wheel, and the library's tests, with the oldest and the newest versions of what it requires; the README's app too.
+test-versions:
+	TORCH=$(TORCH) $(PYTHON) .ci/environments.py $(ARGS)
 
 # What takes its time, other people's training loops, launchers and sweepers, which this installs. (timm would bring a
 # torchvision for another torch; what is tested of it does without.)
