@@ -100,10 +100,10 @@ def fields_at(config: DictConfig, path: str) -> dict[str, Any]:
     return cast("dict[str, Any]", node)
 
 
-def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int, **more: int | None) -> Curve:
+def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int, **more: Any) -> Curve:
     """Evaluate the scheduler that ``fields`` declare over a run of ``epochs`` times ``epoch_length`` iterations.
 
-    ``more`` is what else is known of the run: ``max_iters``, where those end it, ``tokens_per_iteration``, ``batch_size``.
+    ``more`` is what else is known of the run, a `Run`: ``max_iters``, where those end it, ``batch_size``.
 
     Raises:
         ValueError: they do not describe a scheduler; the message names the field and the remedy.
@@ -119,7 +119,7 @@ def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int, 
     return over(path, declared, [*(str(w.message) for w in caught), *idle(declared)], epochs, epoch_length, **more)
 
 
-def over(path: str, declared: Binding, warned: list[str], epochs: int, epoch_length: int, **more: int | None) -> Curve:
+def over(path: str, declared: Binding, warned: list[str], epochs: int, epoch_length: int, **more: Any) -> Curve:
     """Evaluate a scheduler over a run, as `curve` does."""
     if epochs < 1 or epoch_length < 1:
         raise ValueError(f"a run of epochs={epochs} of epoch_length={epoch_length} has no events: give both at least 1")
@@ -148,9 +148,7 @@ def over(path: str, declared: Binding, warned: list[str], epochs: int, epoch_len
     )
 
 
-def evaluate(
-    config: DictConfig, epochs: int, epoch_length: int, **more: int | None
-) -> tuple[list[Curve], dict[str, str]]:
+def evaluate(config: DictConfig, epochs: int, epoch_length: int, **more: Any) -> tuple[list[Curve], dict[str, str]]:
     """The curves of all schedulers that an app's config declares, and by path what is wrong with the others."""
     curves: list[Curve] = []
     try:
@@ -176,7 +174,8 @@ def findings(schedule: Binding, num_events: int, events: Events, values: Values)
     finite = values[np.isfinite(values)]
     if not finite.size or not isinstance(schedule, CyclicalSchedule):
         return found
-    nearest = finite[abs(finite - schedule.end_value).argmin()]
-    if abs(nearest - schedule.end_value) > 0.01 * abs(schedule.start_value - schedule.end_value):
-        found.append(f"the end value {schedule.end_value:g} is never reached, only {nearest:.4g}")
+    start, end = schedule.start_value, schedule.end_value
+    nearest = finite[abs(finite - end).argmin()]
+    if start is not None and abs(nearest - end) > 0.01 * abs(start - end):
+        found.append(f"the end value {end:g} is never reached, only {nearest:.4g}")
     return found

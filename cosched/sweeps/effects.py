@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -57,13 +57,8 @@ def constant(config: DictConfig, curves: Sequence[Curve]) -> list[str]:
 
 def _plain(config: DictConfig) -> dict[Any, Any]:
     """An app's own config, interpolations as text."""
-    return {
-        key: OmegaConf.to_container(config[key])
-        if OmegaConf.is_config(config._get_node(key))
-        else str(config._get_node(key))
-        for key in config
-        if key != "hydra"
-    }  # type: ignore[union-attr]
+    plain = cast("dict[Any, Any]", OmegaConf.to_container(config))
+    return {key: one for key, one in plain.items() if key != "hydra"}
 
 
 def _walk(node: Any, path: str) -> Iterator[tuple[str, str, str]]:

@@ -75,7 +75,7 @@ class JobFile:
             from cosched.sweeps.design import Line
             from cosched.sweeps.pictures import Page, draw_curves
 
-            lengths = {length for length in self.lengths.values()}
+            lengths = set(self.lengths.values())
             epoch_lengths = {length.epoch_length for length in lengths}
             page = Page(
                 title=f"{self.name}, job {self.state['job']}: {' '.join(self.state['overrides'])}".rstrip(": "),

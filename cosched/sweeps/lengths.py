@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -40,7 +41,7 @@ class Length:
             OmegaConfBaseException: it cannot be resolved.
         """
         nodes = [OmegaConf.select(config, node, throw_on_missing=False) for node in NODES]
-        found = {}
+        found: dict[str, Any] = {}
         for name in ("epochs", "epoch_length", *DATA.values()):
             values = [OmegaConf.select(node, name) for node in nodes if OmegaConf.is_dict(node)]
             found[name] = next((int(value) for value in values if value is not None), None)
@@ -59,7 +60,7 @@ class Length:
         return cls(epochs=run.max_epochs, epoch_length=run.epoch_length, max_iters=run.max_iters, **data)
 
     @property
-    def whole(self) -> dict[str, int | None]:
+    def whole(self) -> dict[str, Any]:
         """The same with what is assumed: arguments of `cosched.sweeps.curves.curve`."""
         found = {name: value for name, value in asdict(self).items() if name != "guessed"}
         if self.epoch_length is None:

@@ -27,9 +27,9 @@ def sparkline(c: Curve, width: int) -> str:
     if not len(events):
         return ""
     low, span = values.min(), values.max() - values.min()
-    levels = (
-        ((values - low) / (span or 1.0) * HEIGHT).astype(int).clip(0, HEIGHT - 1) if span else np.ones(len(values), int)
-    )
+    levels = np.ones(len(values), int)  # of what is constant
+    if span:
+        levels = ((values - low) / span * HEIGHT).astype(int).clip(0, HEIGHT - 1)
     # An event lasts until the next one; where there are fewer events than columns, it fills several.
     first = np.minimum(events * columns // c.num_events, columns - 1)
     last = np.maximum(first, np.minimum(-(-(events + 1) * columns // c.num_events), columns) - 1)

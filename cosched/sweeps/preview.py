@@ -95,8 +95,8 @@ class Preview:
             self.evaluating += time.perf_counter() - started
             print(
                 f"composed {len(jobs)} job{'s' * (len(jobs) != 1)} in {self.composing:.2f} s; evaluated {schedules} "
-                f"schedule{'s' * (schedules != 1)} at {events:,} events, drew and wrote them in {self.evaluating:.2f} s;"
-                " nothing was run"
+                f"schedule{'s' * (schedules != 1)} at {events:,} events, drew and wrote them in {self.evaluating:.2f} "
+                "s; nothing was run"
             )
             print(*(plain(str(path)) for path in written), sep="\n", flush=True)
         if any(job.errors for job in jobs):
@@ -118,30 +118,26 @@ class Preview:
                 folder.mkdir(parents=True, exist_ok=True)
                 write_csv(folder / name, rows)
                 written.append(folder / name)
-        distinct: dict[object, list[Job]] = {}
+        distinct: dict[object, list[tuple[Job, Curve]]] = {}
         for job in self.jobs:
             for c in job.curves:
-                distinct.setdefault((c.path, c.schedule.param_name, c.fingerprint), []).append(job)
+                distinct.setdefault((c.path, c.schedule.param_name, c.fingerprint), []).append((job, c))
         if distinct:
             with attempt(f"drawing {folder / 'schedules.png'}"):
-                written += draw(folder / "schedules.png", distinct, called, self._title())
+                written += draw(folder / "schedules.png", list(distinct.values()), called, self._title())
         return written
 
 
-def draw(path: Path, distinct: dict[object, list[Job]], called: dict[str, str], title: str) -> list[Path]:
+def draw(path: Path, distinct: Sequence[list[tuple[Job, Curve]]], called: dict[str, str], title: str) -> list[Path]:
     """Draw each curve once."""
     from cosched.sweeps.design import Line
     from cosched.sweeps.pictures import Page, draw_curves
 
     lines = []
-    for (where, param_name, fingerprint), jobs in distinct.items():  # type: ignore[misc]
-        job = jobs[0]
-        (c,) = [
-            c for c in job.curves if (c.path, c.schedule.param_name, c.fingerprint) == (where, param_name, fingerprint)
-        ]
+    for (job, c), *others in distinct:
         name = label(job.overrides, called, job.number)
-        lines.append(Line(curve=c, label=name, overrides=job.overrides, jobs=len(jobs)))
-    lengths = {job.length for jobs in distinct.values() for job in jobs}
+        lines.append(Line(curve=c, label=name, overrides=job.overrides, jobs=1 + len(others)))
+    lengths = {job.length for alike in distinct for job, _ in alike}
     assumed = [str(length) for length in lengths if length.assumed]
     epoch_length = {length.whole["epoch_length"] for length in lengths if not length.assumed}
     page = Page(
@@ -229,15 +225,14 @@ def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Pa
         }
         found = any(one.findings for one in group) or any(c.findings for c in job.curves)
         style = "red" if job.errors else "yellow" if found else ""
-        screen.rows.append(
-            Row(head=head, overrides=overrides, lines=lines or [{"schedule": "declares none"}], style=style)
-        )
+        lines = lines or [{"schedule": "declares none"}]
+        screen.rows.append(Row(head=head, overrides=overrides, lines=lines, style=style))
     if len(groups) > len(shown):
         screen.remarks.append(f"… and {len(groups) - len(shown)} more curves: {file}")
     if any(length.assumed for length in lengths):
         screen.remarks.append(
-            "The length of the run is assumed: say it with hydra.launcher.epochs=... hydra.launcher.epoch_length=..., or "
-            "in the app's config as cosched.epochs and cosched.epoch_length"
+            "The length of the run is assumed: say it with hydra.launcher.epochs=... and "
+            "hydra.launcher.epoch_length=..., or in the app's config as cosched.epochs and cosched.epoch_length"
         )
     screen.show(whose=summed)
 

@@ -112,18 +112,15 @@ class Screen:
                 side = "right" if name in self.numbers or value else "left"
                 table.add_column(Text(plain(name)), justify=side, no_wrap=True)  # type: ignore[arg-type]
             for row in self.rows:
-                lines_of = [
-                    line for line in row.lines if any(line.get(name) for name, kind in columns if kind == "line")
-                ]
-                for i, line in enumerate(lines_of or [{}]):
+                said = [name for name, kind in columns if kind == "line"]
+                filled_lines = [line for line in row.lines if any(map(line.get, said))]
+                for i, line in enumerate(filled_lines or [{}]):
                     first = {"head": row.head, "key": row.overrides} if i == 0 else {}
                     cells = {**first, "line": line}
                     texts = (plain(cells.get(kind, {}).get(name, "")) for name, kind in columns)
                     table.add_row(*map(Text, texts), style=row.style)
-            if (
-                Measurement.get(self.console, self.console.options.update(width=10_000), table).maximum
-                <= self.console.width
-            ):
+            boundless = self.console.options.update(width=10_000)
+            if Measurement.get(self.console, boundless, table).maximum <= self.console.width:
                 return table
         return None
 

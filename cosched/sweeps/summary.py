@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from cosched.sweeps.curves import over
 from cosched.sweeps.design import Line
@@ -18,8 +19,8 @@ from cosched.sweeps.screen import MANY, Row, Screen
 from cosched.sweeps.text import attempt, plain, write_csv
 
 UNRANKED = (
-    "Not ranked, for nobody says whether the greatest value is the best: hydra.callbacks.schedule_report.maximize=true, "
-    "or false (cosched report --maximize, --minimize)"
+    "Not ranked, for nobody says whether the greatest value is the best: "
+    "hydra.callbacks.schedule_report.maximize=true, or false (cosched report --maximize, --minimize)"
 )
 
 
@@ -64,15 +65,9 @@ def ranking(results: Sequence[Result], maximize: bool | None) -> dict[int, int]:
     if maximize is None:
         return {}
     valued = [i for i, r in enumerate(results) if r.error is None and r.value is not None]
-    keys = {
-        i: (math.isnan(_score(results[i])), -_score(results[i]) if maximize else _score(results[i])) for i in valued
-    }
-    comparable = {i: (nan, 0.0 if nan else value) for i, (nan, value) in keys.items()}
-    return {i: 1 + sum(other < comparable[i] for other in comparable.values()) for i in valued}
-
-
-def _score(result: Result) -> float:
-    return math.nan if result.value is None else result.value
+    costs = {i: cast("float", results[i].value) * (-1 if maximize else 1) for i in valued}
+    keys = {i: (True, 0.0) if math.isnan(cost) else (False, cost) for i, cost in costs.items()}  # NaN is the worst
+    return {i: 1 + sum(other < keys[i] for other in keys.values()) for i in valued}
 
 
 def _ordered(results: Sequence[Result], order: dict[int, int]) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn
@@ -32,11 +33,8 @@ class PreviewLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Preview a batch of jobs; exits with status 1 after showing them if one of them is invalid."""
         for job, overrides in enumerate(job_overrides, initial_job_idx):
-            self.preview.compose(job, overrides, lambda given=overrides: self._composed(given))
+            self.preview.compose(job, overrides, partial(self.loader.load_sweep_config, self.config, list(overrides)))
         return self.preview.show(job_overrides)
-
-    def _composed(self, overrides: Sequence[str]) -> DictConfig:
-        return self.loader.load_sweep_config(self.config, list(overrides))
 
 
 class PreviewRun(Callback):
