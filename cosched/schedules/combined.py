@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from cosched.schedules import registry
 from cosched.schedules.durations import Run
 from cosched.schedules.intervals import ROUNDING, Interval, hull, known, times
-from cosched.schedules.phases import Phase, Phases, lasting
+from cosched.schedules.phase import Phase, lasting
+from cosched.schedules.phases import Phases
 from cosched.schedules.registry import register
 from cosched.schedules.remedies import within
 from cosched.schedules.schedule import S, Schedule, unresolved
@@ -246,7 +248,7 @@ class Product(Schedule):
 
     @property
     def _turning(self) -> list[Schedule]:
-        return [one for one in self._parts if type(one).cycle_bounds is not Schedule.cycle_bounds]
+        return [one for one in self._parts if _turns(one)]
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
         """The events at which a cycle begins in a factor; 0 is a start, not a restart."""
@@ -278,6 +280,13 @@ class Product(Schedule):
             if event in events and running and (event + 1 in firsts or not self._runs(event + 1)):
                 ended[event] = before + bisect_right(firsts, event)
         return begun, ended
+
+
+def _turns(one: Schedule) -> bool:
+    if isinstance(one, Outer):
+        return _turns(one._inner())
+    kind = registry.shape(one.shape) if isinstance(one, Phase) else type(one)
+    return kind.cycle_bounds is not Schedule.cycle_bounds
 
 
 def _ending(product: Product) -> list[Schedule]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from cosched.schedules.combined import Outer
 from cosched.schedules.durations import Run
 from cosched.schedules.fields import duration, number
-from cosched.schedules.phases import Phases, lasting
+from cosched.schedules.phase import lasting
+from cosched.schedules.phases import Phases
 from cosched.schedules.registry import register
 from cosched.schedules.schedule import S, Schedule
 from cosched.schedules.shapes import Constant

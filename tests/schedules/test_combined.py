@@ -6,10 +6,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from hydra import compose, initialize
 from hydra.utils import instantiate
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ignite.engine import Engine
 from omegaconf import OmegaConf
 from strategies import cosine, linear, then, wild
@@ -28,6 +28,8 @@ from cosched import (
     lasting,
 )
 from cosched.sweeps.curves import evaluate
+
+pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult")
 
 COSINE = CosineAnnealing(start_value=1, end_value=0, cycle_size=100, num_cycles=1)
 
@@ -64,7 +66,7 @@ def test_a_fractional_power_of_a_negative_value_is_refused_before_training():
         "schedule": {"_target_": "cosched.Phase", "shape": "cosine_annealing", "start_value": 1, "end_value": -0.25},
     }
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-    message = r"lr: power=0\.5 of -0\.25, a value of schedule, does not exist: give a whole power, or"
+    message = r"lr: power=0\.5 of -0\.\d+, a value of schedule, does not exist: give a whole power, or"
     with pytest.raises(ConfigError, match=message):
         TorchScheduler(optimizer, {**node, "schedule": {**node["schedule"], "endpoint": True}}, max_iters=10**7)
     assert optimizer.param_groups[0]["lr"] == 0.1
@@ -138,7 +140,7 @@ def test_ignites_batch_size_scheduler_takes_a_rounded_schedule():
     engine = Engine(lambda engine, batch: seen.append((engine.state.epoch, len(batch))))
     handlers.BatchSizeScheduler(loader, lambda event: int(sizes(event))).attach(engine)
     engine.run(loader, max_epochs=5, epoch_length=3)
-    assert {epoch: size for epoch, size in seen} == {1: 16, 2: 32, 3: 40, 4: 48, 5: 64}
+    assert dict(seen) == {1: 16, 2: 32, 3: 40, 4: 48, 5: 64}
 
 
 def test_a_whole_number_in_the_engines_state_stays_one():
@@ -273,7 +275,9 @@ WAYS = {
             for one in OmegaConf.create(OmegaConf.to_yaml(cfg)).scheduler.values()
         )
     ),
-    "preview": lambda cfg: [list(row) for row in zip(*(c.values.tolist() for c in evaluate(cfg, 2, 10)[0]), strict=True)],
+    "preview": lambda cfg: [
+        list(row) for row in zip(*(c.values.tolist() for c in evaluate(cfg, 2, 10)[0]), strict=True)
+    ],
 }
 
 
@@ -286,6 +290,7 @@ def test_adamcs_weight_decay_is_in_proportion_to_the_rate(way):
 
 def test_what_follows_may_be_followed_and_multiplied():
     cfg = following()
+    OmegaConf.set_struct(cfg, False)
     cfg.scheduler.eps = {
         "_target_": "cosched.ProductScheduler",
         "param_name": "eps",
@@ -295,16 +300,20 @@ def test_what_follows_may_be_followed_and_multiplied():
     assert scheduler.parts["eps"].schedule(3) == 2 * scheduler.parts["weight_decay"].schedule(3)
 
 
-def test_a_shape_by_its_registered_name_is_followed_too():
-    registered = {"_target_": "cosched.RegisteredScheduler", "shape": "constant", "param_name": "lr", "value": 0.5}
+def test_a_shape_by_its_registered_name_follows_too():
+    rate = {"_target_": "cosched.ConstantScheduler", "param_name": "lr", "value": 0.5}
     decay = {"_target_": "cosched.RegisteredScheduler", "shape": "scaled", "param_name": "weight_decay", "factor": 2}
-    parts = TorchScheduler(adamw(), {"lr": registered, "decay": {**decay, "schedule": registered}}).parts
+    parts = TorchScheduler(adamw(), {"lr": rate, "decay": {**decay, "schedule": rate}}).parts
     assert parts["decay"].schedule(7) == 1
+    with pytest.raises(ConfigError, match=r"schedule\.event is ITERATION_STARTED, and here it is EPOCH_STARTED"):
+        TorchScheduler(adamw(), {**decay, "schedule": rate, "event": "EPOCH_STARTED"}, epoch_length=3)
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "preview"])
 def test_what_follows_counts_the_same_event(way):
-    with pytest.raises(Exception, match=r"schedule\.event is EPOCH_STARTED, and here it is ITERATION_STARTED: .* one event"):
+    with pytest.raises(
+        Exception, match=r"schedule\.event is EPOCH_STARTED, and here it is ITERATION_STARTED: .* one event"
+    ):
         WAYS[way](following(lr=("start_value=0.1", "end_value=0", "cycle_size=10", "event=EPOCH_STARTED")))
 
 
@@ -316,7 +325,9 @@ def test_both_may_count_epochs():
 def test_what_follows_knows_how_much_data_an_iteration_has():
     cfg = following(lr=("start_value=0.1", "end_value=0", "cycle_size=40ktok", "tokens_per_iteration=4000"))
     rate = [0.1 * (1 + math.cos(math.pi * (event % 10) / 10)) / 2 for event in range(20)]
-    for way in WAYS.values():
+    bound = instantiate(cfg.scheduler.weight_decay, optimizer=adamw())
+    assert bound.data == {"tokens_per_iteration": 4000, "batch_size": None}
+    for way in (attached, stepped, WAYS["to_object"], WAYS["preview"]):
         np.testing.assert_allclose(way(cfg), [[lr, 0.5 * lr] for lr in rate], rtol=1e-12, atol=1e-17)
 
 
