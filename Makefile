@@ -20,7 +20,7 @@ test-next: $(VENV)/ready
 
 # The wheel, and the library's tests, with the oldest and the newest versions of what it requires; the README's app too.
 test-versions:
-	TORCH=$(TORCH) $(PYTHON) .ci/environments.py $(ARGS)
+	$(PYTHON) .ci/environments.py $(ARGS)
 
 # What takes its time, other people's training loops, launchers and sweepers, which this installs. (timm would bring a
 # torchvision for another torch; what is tested of it does without.)
