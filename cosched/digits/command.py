@@ -35,7 +35,8 @@ def cli() -> None:
         sys.exit(str(error))
     for override in sys.argv[1:]:  # at these Hydra fails, with a traceback
         if match := re.fullmatch(r"((?:model|optimizer|scheduler)(?:@[\w.]+)?)=(.*,)?null(,.*)?", override):
-            sys.exit(f"{override}: leave an option out with ~{match[1]}")
+            print(f"{override}: leave an option out with ~{match[1]}", file=sys.stderr)
+            sys.exit(1)
     try:
         with hints():
             main()

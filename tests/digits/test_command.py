@@ -55,9 +55,22 @@ def test_the_config_knows_the_length_of_an_epoch(fraction):
 
 
 MISTAKES = {
-    "scheduler.cycle_mlt=2": ["Key 'cycle_mlt' not in", "scheduler.cycle_mlt is not a field of cosine_annealing: did you"],
+    "scheduler.cycle_mlt=2": [
+        "Key 'cycle_mlt' not in",
+        "scheduler.cycle_mlt is not a field of cosine_annealing: did you",
+    ],
     "scheduler.event=ITERATION": ["scheduler.event", "'ITERATION', expected one of [ITERATION_STARTED, EPOCH_"],
     "scheduler.num_cycles=abc": ["scheduler.num_cycles=abc", "'abc' of type 'str' could not be converted to Int"],
+    "scheduler=null": ["scheduler=null: leave an option out with ~scheduler"],
+    "-m optimizer@optimizer=null,sgd": ["optimizer@optimizer=null,sgd: leave an option out with ~optimizer@optimizer"],
+    "trainer.max_epochs=abc": ["Value 'abc' of type 'str' could not be converted to Integer"],
+    "trainer.device=[1]": ["full_key: trainer.device"],
+    "trainer.checkpoint_every=1.5": ["Value '1.5' of type 'float' is incompatible with type hint 'Union[int, str]'"],
+    "trainer.ema_momentum=abc": ["Value 'abc' of type 'str' could not be converted to Float"],
+    "trainer.progres_bar=false": ["Key 'progres_bar' not in 'TrainerSettings'"],
+    "distributed.nproc_per_node=two": ["Value 'two' of type 'str' could not be converted to Integer"],
+    "loop=other": ["Invalid value 'other', expected one of [ignite, torch]"],
+    "snapshots=often": ["Value 'often' is not a valid bool (type str)"],
     "scheduler=wsd scheduler.phases.decay.end_valu=1": [
         "full_key: scheduler.phases.decay.end_valu",
         "scheduler.phases.decay.end_valu is not a field of polynomial_annealing: did",

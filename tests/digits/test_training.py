@@ -73,6 +73,17 @@ MISTAKES = [
     ("scheduler.cycle_size=1ep scheduler.event=EPOCH_STARTED", "lr: cycle_size='1ep' is 1 epochs where epoch_"),
     ("scheduler.end_value=-1", "lr: lr is -"),
     ("optimizer._target_=torch.load", "optimizer: _target_=torch.load would call torch.load"),
+    ("trainer.device=gpu", "trainer.device=gpu cannot be used here: Expected one of cpu, "),
+    ("trainer.device=cpu:x", "trainer.device=cpu:x cannot be used here: Invalid device string: 'cpu:x'; auto takes"),
+    ("trainer.ema_momentum=1", "trainer.ema_momentum=1.0 must be between 0 and 1, or null for no average"),
+    ("trainer.max_epochs=0", "trainer.max_epochs=0 must be at least 1"),
+    ("trainer.batch_size=0", "trainer.batch_size=0 must be at least 1"),
+    ("resume_at=2ep", "resume_at=2ep is a point in a run: give its folder as resume_from"),
+    (
+        "+experiment=lr_and_momentum ~scheduler@scheduler.momentum",
+        "scheduler.momentum has values, param_name, start_value, end_value, cycle_size, but no _target_ that takes "
+        "them: if its option has been left out, delete them too, with ~scheduler.momentum",
+    ),
     ("trainer.checkpoint_every=1e", "trainer.checkpoint_every='1e' is"),
     ("snapshots=true ~scheduler", "snapshots=true saves one checkpoint per cycle, but no scheduler here has cycles"),
 ]
