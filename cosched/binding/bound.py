@@ -13,6 +13,7 @@ from cosched.binding.target import Target
 from cosched.config.schemas import ConfigError, Mismatch
 from cosched.schedules.durations import Event, Run
 from cosched.schedules.fields import flag
+from cosched.schedules.phases import Branched, branched
 from cosched.schedules.runs import begins
 from cosched.schedules.schedule import BLOCK, Schedule, Window
 
@@ -21,13 +22,17 @@ class Bound:
     """A schedule that drives one number in one or all parameter groups of an optimizer.
 
     Attributes:
-        declared: the schedule as it was given, its durations perhaps with units.
+        configured: the schedule as it was given, its durations perhaps with units.
+        declared: the one that is in force: that one, a checkpoint's, or a branch of a checkpoint's.
         event_index: the event whose value is the next to be applied, from 0.
         current: another object whenever another schedule is in force, or a run begins.
         target: where the values go.
         on_mismatch: what to do when a checkpoint has another schedule.
         data: how many tokens and samples an iteration has, as far as it is known.
+        key: where a config that it was made of stands, with a dot at its end, so that errors name the key to set.
     """
+
+    key = ""
 
     # What identifies the binding in a checkpoint, beside the schedule.
     _binding = ("param_name", "param_group_index", "param_group", "relative", "event", "filtered")
@@ -52,7 +57,8 @@ class Bound:
             raise TypeError(f"param_name={param_name!r} must be the name of a number, as 'lr' or 'betas[0]'")
         if not isinstance(param_group, (str, type(None))):
             raise TypeError(f"param_group={param_group!r} must be a pattern of names, or None for every group")
-        self.declared = schedule
+        self.configured = self.declared = schedule
+        self._trunk: Schedule | None = None  # of which a branch is to begin with the next run
         checkpoint.to_plain(schedule)  # a schedule that cannot be saved is refused now, and not hours later
         self.param_name, self.param_group_index, self.param_group = param_name, param_group_index, param_group
         self.relative = flag("relative", relative)
@@ -112,6 +118,8 @@ class Bound:
             OverflowError: it is not finite.
         """
         self.event_index = index
+        if index == 0 and self.waits:
+            return
         self.target.write(self.get_param())
         self.event_index = index + 1
 
@@ -135,26 +143,33 @@ class Bound:
             "1, or limit num_cycles"
         )
 
-    def begin(self, run: Run, anew: bool, num_events: int | None = None) -> list[str]:
+    @property
+    def waits(self) -> bool:
+        """Whether the schedule begins at the value that a checkpoint's has reached, and none is loaded yet."""
+        return self.on_mismatch is Mismatch.branch and self.declared._open() is not None
+
+    def begin(self, run: Run, anew: bool, num_events: int | None = None, at: int | None = None) -> list[str]:
         """Resolve the schedule for a run that begins (``anew``) or continues, and check all of its values.
 
-        ``num_events`` is how many of them there are; None: one for each of the run's events. Returns what is odd about
-        the schedule, in words.
+        ``num_events`` is how many of them there are; None: one for each of the run's events. ``at`` is how many events
+        there have been, by the loop's clock; None: as many as have been applied. Returns what is odd about the
+        schedule, in words.
 
         Raises:
             ValueError: it cannot be resolved, differs from the one that the progress so far was made on, or has a value
                 that the parameter cannot take.
         """
         run = run.knowing(**self.data)
-        begins(self.param_name, self.declared, run)
-        schedule = self.declared.resolve_in(run)
+        at = self.event_index if at is None else at
+        declared = self.declared if self._trunk is None else branched(self._trunk, at, self.configured)
+        schedule = declared.resolve_in(run)
         if anew and self._loaded and self.event_index and self.on_mismatch is not Mismatch.config:
             ended = self._run is not None and self.event_index == self._run.num_events
             raise ValueError(
                 f"a state of event {self.event_index} was loaded, but the run starts at 0: restore its clock too, an "
                 "engine by trainer.load_state_dict(...), for the clock is what the schedule follows"
                 + "; if you have, its run had ended, and starts at 0 again: give it more epochs to go on, or "
-                "on_mismatch=config to start the schedule anew, too" * ended
+                f"{self.key}on_mismatch=config to start the schedule anew, too" * ended
             )
         if not anew and self._run is not None:
             differing = checkpoint.differences(checkpoint.to_plain(self._schedule), checkpoint.to_plain(schedule))
@@ -162,10 +177,16 @@ class Bound:
                 differing, f"this run ({run}) has other durations than the one ({self._run}) before"
             ):
                 schedule = self._schedule
+            elif differing and self.on_mismatch is Mismatch.branch:
+                declared = branched(self._schedule, at, self.configured)
+                schedule = declared.resolve_in(run)
+        begins(self.param_name, declared, run)
+        schedule._check_begun()
         num_events = run.num_events if num_events is None else num_events
         check(schedule, num_events, self.target.domain)
+        self.declared = declared
         self._use(schedule, run)
-        self._loaded = False
+        self._loaded, self._trunk = False, None
         return [*idle(self.declared), *shrinking(schedule, num_events)]
 
     def restore(self, index: int) -> None:
@@ -180,8 +201,9 @@ class Bound:
         """
         if differing and self.on_mismatch is Mismatch.error:
             raise ConfigError(
-                f"{what}: {'; '.join(differing)}. Choose: on_mismatch=config goes on with what is configured here, "
-                "on_mismatch=checkpoint with what was saved there"
+                f"{what}: {'; '.join(differing)}. Choose: {self.key}on_mismatch=config goes on with what is configured "
+                "here, on_mismatch=checkpoint with what was saved there, on_mismatch=branch begins what is configured "
+                "here where that has come to"
             )
         return bool(differing) and self.on_mismatch is Mismatch.checkpoint
 
@@ -190,13 +212,17 @@ class Bound:
         return values | {"event": self.event.value}
 
     def state_dict(self) -> dict[str, Any]:
-        """The progress, and what it is the progress of, as plain data."""
-        return {
+        """The progress, and what it is the progress of, as plain data.
+
+        Where the run has given the schedule its numbers, they are there too, as ``resolved``, for whoever reads it.
+        """
+        state = {
             "event_index": self.event_index,
             **self._bound_to(),
             "schedule": checkpoint.to_plain(self.declared),
             "run": None if self._run is None else asdict(self._run),
         }
+        return state if self._schedule == self.declared else {**state, "resolved": checkpoint.to_plain(self._schedule)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue at the saved event index; nothing changes unless all of ``state_dict`` fits.
@@ -212,7 +238,7 @@ class Bound:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict should be a dictionary, but given {type(state_dict)}")
         own = self.state_dict()
-        missing = own.keys() - state_dict.keys()
+        missing = own.keys() - {"resolved"} - state_dict.keys()
         if missing and (theirs := ignites.position(state_dict, self._schedule)):
             self._load_ignite(state_dict, *theirs)
             return
@@ -224,16 +250,32 @@ class Bound:
         if not isinstance(saved, Schedule):
             raise ValueError(f"schedule={saved!r} in state_dict must hold the fields of a schedule")
         resolved = saved if run is None else saved.resolve_in(run)
+        resolved._check_begun()
         here = self._bound_to()
         others = checkpoint.differences({key: state_dict[key] for key in here}, here)
-        differing = checkpoint.differences(checkpoint.to_plain(saved), own["schedule"])
-        keep = self._keeps_checkpoint(others + differing, "the checkpoint has another schedule")
-        if keep and others:
-            raise ConfigError(f"on_mismatch=checkpoint takes the schedule alone, but {'; '.join(others)}")
-        if keep:
-            self.declared = saved
-        if keep or not differing:
+        differing = checkpoint.differences(checkpoint.to_plain(saved), checkpoint.to_plain(self.configured))
+        what, goes_on = "the checkpoint has another schedule", not differing
+        if differing and isinstance(saved, Branched):
+            what += f", with a branch that began at event {saved.at}"
+            others_of_branch = checkpoint.differences_of_branch(saved, self.configured)
+            if not others_of_branch:
+                goes_on = self.on_mismatch is Mismatch.branch
+                differing = ["its branch is what is configured here, and on_mismatch=branch goes on with it"]
+            elif not isinstance(self.configured, Branched):
+                differing = others_of_branch
+        keep = self._keeps_checkpoint(others + differing * (not goes_on), what)
+        if others and self.on_mismatch in (Mismatch.checkpoint, Mismatch.branch):
+            raise ConfigError(
+                f"on_mismatch={self.on_mismatch.value} is about the schedule alone, but {'; '.join(others)}"
+            )
+        self._trunk = None
+        self.declared = saved if keep or goes_on else self.configured
+        if keep or goes_on:
             self._use(resolved, run)
+        elif self.on_mismatch is Mismatch.branch:
+            self._trunk = resolved
+            self.declared = branched(resolved, index, self.configured)
+            self._use(self.declared, None)
         else:
             self._use(self.declared, None)
         self.event_index, self._loaded = index, True
@@ -243,7 +285,8 @@ class Bound:
         differing += checkpoint.differences(
             {key: state_dict.get(key) for key in binding}, {key: getattr(self, key) for key in binding}
         )
-        if self._keeps_checkpoint(differing, "ignite's scheduler may have had another schedule"):
+        keep = self._keeps_checkpoint(differing, "ignite's scheduler may have had another schedule")
+        if keep or (differing and self.on_mismatch is Mismatch.branch):
             raise ConfigError(
                 f"{'; '.join(differing)}, and ignite does not save what it began with: construct the scheduler with "
                 "the numbers that ignite's was constructed with"

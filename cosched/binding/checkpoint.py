@@ -8,7 +8,8 @@ from typing import Any
 
 from cosched.schedules import registry
 from cosched.schedules.durations import DATA, MAX_EVENTS, Run
-from cosched.schedules.phases import Phase, phase
+from cosched.schedules.phase import Phase, lasting, phase
+from cosched.schedules.phases import Branched
 from cosched.schedules.schedule import Schedule
 
 
@@ -87,6 +88,12 @@ def differences(saved: Any, own: Any, path: str = "") -> list[str]:
     if isinstance(saved, Mapping) and isinstance(own, Mapping):
         saved, own = saved.get("type"), own.get("type")
     return [] if saved == own else [f"{path or 'schedule'} is {saved!r} there and {own!r} here"]
+
+
+def differences_of_branch(saved: Branched, own: Schedule) -> list[str]:
+    """Where the branch of a saved schedule differs from ``own``, which is to be that branch."""
+    branch = list(saved.phases.values())[-1]
+    return differences(to_plain(branch), to_plain(lasting(own, branch.duration)), "branch")
 
 
 def index(value: Any, field: str = "event_index") -> int:

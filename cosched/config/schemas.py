@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from cosched.schedules import registry
 from cosched.schedules.durations import DATA, Event, Run
 from cosched.schedules.fields import checks
-from cosched.schedules.phases import phase
+from cosched.schedules.phase import phase
 from cosched.schedules.remedies import did_you_mean
 from cosched.schedules.schedule import Schedule
 

@@ -158,7 +158,15 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
                             "does where a config makes that one"
                         )
         if before is not None:
-            driving.load_state_dict(before)
+            # At the end of a run the next values are not applied, and the state is that of the values before.
+            clock = {"last_epoch": _updates(trainer, module)} if "last_epoch" in before else {}
+            driving.epoch = trainer.current_epoch
+            driving.load_state_dict({**before, **clock})
+        for name, part in driving.parts.items():
+            if part.waits:
+                raise ConfigError(
+                    f"{name}: it begins where a checkpoint has come to: fit(..., ckpt_path=...) loads one"
+                )
         self._driving = driving
 
     def _chosen(self, trainer: Any) -> Optimizer:
@@ -178,9 +186,9 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
     def _apply(self, trainer: Any, module: Any, epoch: int | None = None) -> None:
         if self._driving is None:
             return
-        batches, steps = trainer.fit_loop.epoch_loop.batch_progress.total.processed, trainer.global_step
+        batches, steps = _updates(trainer, module), trainer.global_step
         manual = not module.automatic_optimization
-        self._driving.go_to(batches if manual else steps, trainer.current_epoch if epoch is None else epoch)
+        self._driving.go_to(batches, trainer.current_epoch if epoch is None else epoch)
         if manual and self._driving.max_iters and steps != batches * len(trainer.optimizers):
             self._driving.max_iters = None
             warnings.warn(
@@ -201,6 +209,10 @@ class _TrainersScheduler(TorchScheduler):
             return lambda _: part.apply(self.epoch)
         return part.apply
 
+    def _done(self, part: Bound, steps: int) -> int | None:
+        done = super()._done(part, steps)
+        return self.epoch if done is None else done
+
     def _watch(self, *_: Any) -> None:
         """Nothing can be wrong with calls of ``step()``, for there are none."""
 
@@ -218,6 +230,13 @@ class _TrainersScheduler(TorchScheduler):
                 continue
             for i, (group, value) in enumerate(zip(part.target.groups, values, strict=True), 1):
                 yield f"schedule/{prefix}{name}/{group.get('name', f'pg{i}')}", value
+
+
+def _updates(trainer: Any, module: Any) -> int:
+    """How many updates of an optimizer there have been, or batches where the module makes the updates itself."""
+    steps: int = trainer.global_step
+    batches: int = trainer.fit_loop.epoch_loop.batch_progress.total.processed
+    return steps if module.automatic_optimization else batches
 
 
 def _run_of(trainer: Any, module: Any) -> Run:

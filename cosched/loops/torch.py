@@ -81,7 +81,7 @@ class TorchScheduler(LRScheduler):
             if part.target.optimizer is not optimizer:
                 raise ConfigError(f"{name}: it is bound to another optimizer")
             self.parts[name] = part
-        self._begin(anew=True)
+        self._begin()
         self.param_history: dict[str, list[list[float]]] = {}
         self._applied = [self._applying(name, part) for name, part in self.parts.items()]
         self._seen: list[int] = []  # how many steps there had been, at each of the optimizer's first updates
@@ -95,11 +95,13 @@ class TorchScheduler(LRScheduler):
         names = ("epoch_length", "max_epochs", "max_iters", *DATA.values())
         return Run(per_epoch=_counts_epochs(part), **{name: getattr(self, name) for name in names})
 
-    def _begin(self, anew: bool) -> None:
+    def _begin(self, steps: int | None = None) -> None:
+        """Let all of it begin, or go on after so many steps."""
         seen: dict[tuple[int, str], str] = {}
         for name, part in self.parts.items():
             try:
-                notes = part.begin(self._run(part), anew=anew)
+                done = None if steps is None else self._done(part, steps)
+                notes = [] if steps is None and part.waits else part.begin(self._run(part), steps is None, at=done)
             except ValueError as error:
                 raise ConfigError(f"{name}: {error}") from error
             for text in notes:
@@ -111,6 +113,12 @@ class TorchScheduler(LRScheduler):
                         "param_group_index or param_group"
                     )
                 seen[key] = name
+
+    def _done(self, part: Bound, steps: int) -> int | None:
+        """How many of the events of ``part`` have begun after so many steps."""
+        if self.per_epoch is _counts_epochs(part):
+            return steps
+        return None if self.epoch_length is None else -(-steps // self.epoch_length)
 
     def _applying(self, name: str, part: Bound) -> Callable[[int], None]:
         """What applies the value of ``part`` at a number of steps."""
@@ -224,7 +232,7 @@ class TorchScheduler(LRScheduler):
                     self.parts[name].load_state_dict(saved[name])
                 except ValueError as error:
                     raise ConfigError(f"{name}: {error}") from error
-            self._begin(anew=False)
+            self._begin(counts["last_epoch"])
         except Exception:
             for name, part in self.parts.items():
                 vars(part).update(before[name])

@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 import cosched
 from cosched import Duration, Event, Mismatch
 from cosched.config.schemas import scheduler, typed
-from cosched.schedules.phases import phase
+from cosched.schedules.phase import phase
 from cosched.schedules.registry import registered
 
 SHAPES = registered()

@@ -11,7 +11,7 @@ from ignite.engine import Engine
 
 import cosched
 from cosched.config.schemas import scheduler
-from cosched.schedules.phases import phase
+from cosched.schedules.phase import phase
 
 LENGTH = 10**6
 LONG = {

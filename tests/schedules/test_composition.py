@@ -13,7 +13,7 @@ from cosched import (
     Scaled,
     lasting,
 )
-from cosched.schedules.phases import phase
+from cosched.schedules.phase import phase
 
 
 def test_a_phase_of_no_events_is_left_out():

@@ -19,7 +19,7 @@ from cosched.binding.checkpoint import from_plain, to_plain
 from cosched.config.schemas import scheduler as config_of
 from cosched.config.schemas import typed
 from cosched.schedules.durations import Duration, Event, Run
-from cosched.schedules.phases import phase
+from cosched.schedules.phase import phase
 
 pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult")
 

@@ -8,7 +8,7 @@ import pytest
 
 import cosched
 from cosched.schedules import registry
-from cosched.schedules.phases import phase
+from cosched.schedules.phase import phase
 
 
 @pytest.fixture
