@@ -165,3 +165,31 @@ def history(folder: Path) -> list[dict[str, str]]:
 def column(rows: list[dict[str, str]], name: str) -> list[float]:
     """The numbers in one column of a history."""
     return [float(row[name]) for row in rows]
+
+
+_INNER = [
+    "+cosched/phase@scheduler.{at}=cosine_annealing",
+    "scheduler.{at}.start_value=1",
+    "scheduler.{at}.end_value=0.5",
+]
+_FIELDS = {  # what shapes need besides, those that are not cycles
+    "branched": [one.format(at="phases.branch") for one in _INNER],
+    "constant": ["scheduler.value=0.5"],
+    "inverse_sqrt": ["scheduler.start_value=0.5", "scheduler.timescale=2ep"],
+    "phases": [one.format(at="phases.only") for one in _INNER],
+    "piecewise_linear": ["scheduler.milestones=[[0,0.1],[2ep,0.5]]"],
+    "product": [one.format(at="factors.only") for one in _INNER],
+    "scaled": [*(one.format(at="schedule") for one in _INNER), "scheduler.factor=0.5"],
+    "stages": ["scheduler.durations=[25%,null]", "scheduler.levels=[1,2]"],
+    "step_decay": ["scheduler.start_value=0.5", "scheduler.every=2ep"],
+}
+_CYCLE = ["scheduler.start_value=0.9", "scheduler.end_value=0.1", "scheduler.cycle_size=25%"]
+
+
+@cache
+def options() -> dict[str, list[str]]:
+    """By name, every packaged option of the group ``scheduler``, with overrides for what it does not say itself."""
+    from cosched.schedules.registry import registered
+
+    presets = {path.stem: [] for path in (ROOT / "cosched/conf/scheduler").glob("*.yaml")}
+    return {name: _FIELDS.get(name, _CYCLE) for name in registered()} | presets

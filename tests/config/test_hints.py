@@ -102,7 +102,7 @@ OWN_GROUP = {
         ([], "scheduler=wsd is an option of the app's own, which hides that of cosched: "),
         (
             [],
-            "choose that one by '~scheduler' '+cosched/scheduler@scheduler=wsd', or in a defaults list by cosched/sch",
+            "choose that one by '~scheduler' '+cosched/scheduler@scheduler=wsd', or in a defaults list by cosched",
         ),
         (["scheduler=noam"], "'~scheduler' '+cosched/scheduler@scheduler=noam'"),
         (["~scheduler", "+scheduler@scheduler.a=noam"], "+cosched/scheduler@scheduler.a=noam"),

@@ -5,7 +5,7 @@ import pickle
 from functools import cache
 
 import pytest
-from helpers import ROOT
+from helpers import options
 from hydra import compose, initialize, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
@@ -13,27 +13,10 @@ from ignite.engine import Engine
 from omegaconf import OmegaConf
 
 import cosched
-from cosched.schedules.registry import registered
 
 pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult", "ignore:.*cycles shrink")
 
-INNER = [
-    "+cosched/phase@scheduler.{at}=cosine_annealing",
-    "scheduler.{at}.start_value=1",
-    "scheduler.{at}.end_value=0.5",
-]
-FIELDS = {
-    "branched": [one.format(at="phases.branch") for one in INNER],
-    "constant": ["scheduler.value=0.5"],
-    "inverse_sqrt": ["scheduler.start_value=0.5", "scheduler.timescale=2ep"],
-    "phases": [one.format(at="phases.only") for one in INNER],
-    "product": [one.format(at="factors.only") for one in INNER],
-    "piecewise_linear": ["scheduler.milestones=[[0,0.1],[2ep,0.5]]"],
-    "scaled": [*(one.format(at="schedule") for one in INNER), "scheduler.factor=0.5"],
-}
-CYCLICAL = ["scheduler.start_value=0.9", "scheduler.end_value=0.1", "scheduler.cycle_size=25%"]
-PRESETS = {path.stem: [] for path in (ROOT / "cosched/conf/scheduler").glob("*.yaml")}
-OPTIONS = {name: FIELDS.get(name, CYCLICAL) for name in registered()} | PRESETS
+OPTIONS = options()
 RUN = {"epoch_length": 10, "max_epochs": 8}
 
 
