@@ -3,6 +3,7 @@
 import inspect
 import pydoc
 import re
+import sys
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from typing import get_type_hints
@@ -12,7 +13,6 @@ import pytest
 import cosched
 from cosched.config.schemas import Binding
 from cosched.loops.ignite import scheduler as binding
-from cosched.loops.ignite import shapes
 
 PUBLIC = {name: getattr(cosched, name) for name in cosched.__all__}
 ALIASES = ("Duration", "Group")  # of types, for annotations
@@ -66,13 +66,14 @@ def test_a_bound_scheduler_takes_the_fields_of_its_shape_and_what_a_binding_has(
 @pytest.mark.parametrize("name", OF_ONE_SHAPE)
 def test_type_checkers_are_told_the_types_that_the_fields_have(name):
     declared = PUBLIC[name].__init__.__wrapped__.__annotations__
-    options = getattr(shapes, declared["options"].removeprefix("Unpack[").removesuffix("]"))
-    scope = vars(shapes)
+    scope = vars(sys.modules[PUBLIC[name].__module__])
+    options = scope[declared["options"].removeprefix("Unpack[").removesuffix("]")]
     told = {key: eval(kind, scope) for key, kind in declared.items() if key not in ("options", "return")}
     told |= get_type_hints(options)
     assert told.keys() == parameters(name).keys()
     known = get_type_hints(cosched.BoundScheduler.__init__) | get_type_hints(PUBLIC[name.removesuffix("Scheduler")])
-    narrower = ("durations", "factors", "levels", "milestones", "phases", "schedule")  # a config says Any, where OmegaConf has no word for it
+    # A config says Any, where OmegaConf has no word for it.
+    narrower = ("durations", "factors", "levels", "milestones", "phases", "schedule")
     assert {key: kind for key, kind in told.items() if kind != known[key]}.keys() <= set(narrower)
 
 

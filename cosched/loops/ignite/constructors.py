@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from hydra.utils import instantiate
 
@@ -83,3 +83,17 @@ def document(scheduler: type[BoundScheduler], *shape: type[Schedule]) -> None:
     intro = [docstrings.sections(one)[""] for one in (scheduler, *shape)]
     others = {**docstrings.sections(BoundScheduler), "": "\n\n".join(filter(None, intro))}
     scheduler.__doc__ = docstrings.compose("Args", arguments, others)
+
+
+class ShapeScheduler(BoundScheduler):
+    """What the bound schedulers of one shape share; arguments that are not the shape's are `BoundScheduler`'s."""
+
+    shape: ClassVar[type[Schedule]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        document(cls, cls.shape)
+
+    @classmethod
+    def _schedule_from(cls, given: dict[str, Any]) -> Schedule:
+        return made(cls.shape, given)
