@@ -48,7 +48,7 @@ def try_environment(name: str, wheel: Path, folder: Path) -> None:
     venv.create(folder, with_pip=True)
     python, constraints = folder / "bin/python", folder / "constraints.txt"
     constraints.write_text("".join(f"{one}=={version}\n" for one, version in ENVIRONMENTS[name].items()))
-    install = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--constraint", constraints]
+    install = [python, "-m", "pip", "-qq", "--disable-pip-version-check", "install", "--constraint", constraints]
     run(*install, wheel)
     installed = run(python, "-m", "pip", "--disable-pip-version-check", "list", capture=True)
     if extras := re.findall(r"^(?:matplotlib|rich) .*", installed, flags=re.MULTILINE):
@@ -70,7 +70,7 @@ def try_environment(name: str, wheel: Path, folder: Path) -> None:
 def main(names: list[str]) -> None:
     """Build the wheel and try it in each environment."""
     with tempfile.TemporaryDirectory() as scratch:
-        run(sys.executable, "-m", "pip", "--quiet", "wheel", "--no-deps", "--wheel-dir", scratch, ROOT)
+        run(sys.executable, "-m", "pip", "-qq", "wheel", "--no-deps", "--wheel-dir", scratch, ROOT)
         [wheel] = Path(scratch).glob("*.whl")
         for name in names or ENVIRONMENTS:
             try_environment(name, wheel, Path(scratch, name))
