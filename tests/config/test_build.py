@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import types
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from ignite.engine import Engine
 from omegaconf import OmegaConf
 
 import cosched
-from cosched.config.build import Allowed
+from cosched.config.build import Allowed, build
 from cosched.config.schemas import scheduler as config_of
 from cosched.digits.parts import ALLOWED
 from cosched.loops.ignite.attaching import KINDS, WARMUP
@@ -74,6 +75,32 @@ def test_the_main_job_makes_modules_and_optimizers_only(target):
     with pytest.raises(ValueError, match=r"but a config may only make objects of Module, Optimizer from"):
         ALLOWED.find(target)
     assert ALLOWED.find("torch.nn.Linear") is torch.nn.Linear
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (tuple[int, float], [1, 2.0], (1, 2.0)),
+        (list[tuple[int, float]], [[0, 1.0], [2, 3.0]], [(0, 1.0), (2, 3.0)]),
+        (Sequence[tuple[int, ...]], [[0], []], [(0,), ()]),
+        (list[list[int]], [[0], [1]], [[0], [1]]),
+        (list[tuple[int, float]], "ab", "ab"),
+        (list, [[0]], [[0]]),
+        ("list[tuple[int, float]]", [[0]], [[0]]),
+        (int | tuple[int, int], [3, 3], [3, 3]),
+    ],
+)
+def test_a_list_is_a_tuple_where_a_parameter_asks_for_that_alone(kind, value, expected):
+    class Made(torch.nn.Module):
+        def __init__(self, pairs):
+            super().__init__()
+            self.pairs = pairs
+
+    Made.__init__.__annotations__["pairs"] = kind
+    allowed = Allowed(kinds=(torch.nn.Module,), packages=(), names=(f"{__name__}.Made",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "Made", Made)
+        assert build({"_target_": f"{__name__}.Made", "pairs": value}, allowed, "it").pairs == expected
 
 
 class MyScheduler(cosched.CosineAnnealingScheduler):

@@ -141,16 +141,14 @@ EXAMPLES = {
     "siamese": Example(
         siamese,
         partial(added, lambda o: LRScheduler(StepLR(o, 15, gamma=0.95))),
-        partial(added, lambda o: cosched.LinearCyclicalScheduler(o, "lr", 1, 1, 15, 1, 0.95, 0.95)),
-        "{_target_: cosched.LinearCyclicalScheduler, start_value: 1, end_value: 1, start_value_mult: 0.95,"
-        " end_value_mult: 0.95, cycle_size: 15it}",
+        partial(added, lambda o: cosched.StepDecayScheduler(o, "lr", 1, gamma=0.95, every=15)),
+        "{_target_: cosched.StepDecayScheduler, start_value: 1, gamma: 0.95, every: 15it}",
     ),
     "mnist_save_resume": Example(
         mnist_save_resume,
         stepped_by_epoch,
-        partial(added, lambda o: cosched.LinearCyclicalScheduler(o, "lr", 0.01, 0.01, "1ep", 1, 0.5, 0.5)),
-        "{_target_: cosched.LinearCyclicalScheduler, start_value: 0.01, end_value: 0.01, start_value_mult: 0.5,"
-        " end_value_mult: 0.5, cycle_size: 1ep}",
+        partial(added, lambda o: cosched.StepDecayScheduler(o, "lr", 0.01, gamma=0.5, every="1ep")),
+        "{_target_: cosched.StepDecayScheduler, start_value: 0.01, gamma: 0.5, every: 1, event: EPOCH_STARTED}",
     ),
 }
 WAYS = ("theirs", "ours", "declared")

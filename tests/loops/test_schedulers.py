@@ -245,7 +245,7 @@ GOOD = {"param_name": "lr", "start_value": 1.0, "end_value": 0.1, "cycle_size": 
         ),
         ({"param_group_index": -3}, ValueError, "param_group_index=-3 is out of range"),
         ({"param_group_index": "head"}, TypeError, "param_group_index='head' must be an integer"),
-        ({"cycle_size": 1}, ValueError, "cycle_size=1 must be"),
+        ({"cycle_size": 0}, ValueError, "cycle_size=0 must be"),
         ({"cycle_mlt": 2}, TypeError, "has no argument 'cycle_mlt': did you mean 'cycle_mult'"),
         ({"event": "ITERATION"}, ValueError, "event='ITERATION' has no clock .*use Events.ITERATION_STARTED"),
     ],
