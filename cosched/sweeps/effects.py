@@ -28,7 +28,7 @@ def idle(config: DictConfig, overrides: Iterable[str], curves: Sequence[Curve]) 
     plain = _plain(config)
     found = {}
     for override in overrides:
-        key, _, value = override.partition("=")
+        key = override.partition("=")[0]
         place = key.lstrip("+")
         above, _, name = place.rpartition(".")
         if name not in owned or not above or any(place.startswith(f"{c.path}.") for c in curves):
@@ -40,7 +40,7 @@ def idle(config: DictConfig, overrides: Iterable[str], curves: Sequence[Curve]) 
             continue
         if not any(_refers(text, place.split(".")) for _, _, text in _walk(plain, "")):
             event = "epoch" if "EPOCH" in {c.path: c for c in curves}[owned[name]].schedule.event.name else "iteration"
-            found[key] = f"{key}={value} has no effect: {owned[name]} sets {name} at every {event}"
+            found[key] = f"{key} has no effect: {owned[name]} sets {name} at every {event}"
     return found
 
 

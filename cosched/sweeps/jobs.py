@@ -103,11 +103,17 @@ def repeats(jobs: Sequence[tuple[Mapping[str, str], Sequence[Curve]]], idle: Seq
     return same
 
 
-def repetition(job: Mapping[str, str], earlier: Mapping[str, str], number: object) -> str:
-    """That a job repeats an ``earlier`` one, in words."""
-    changed = [f"{key}={job[key]}" for key in job if earlier.get(key) != job[key]]
+def repetition(job: Mapping[str, str], earlier: Mapping[str, str], idle: Iterable[str], which: str) -> list[str]:
+    """That a job repeats an ``earlier`` one, ``which`` is its name, in words; unless ``idle`` keys alone tell them apart.
+
+    Of those it is said anyway that they have no effect.
+    """
+    differ = [key for key in job if earlier.get(key) != job[key]]
+    changed = [f"{key}={job[key]}" for key in differ if key not in idle]
+    if differ and not changed:
+        return []
     why = f": {' '.join(changed)} {'makes' if len(changed) == 1 else 'make'} no difference" if changed else ""
-    return f"does the same as job {number}{why}"
+    return [f"does the same as {which}{why}"]
 
 
 def twins(jobs: Sequence[Sequence[Curve]]) -> dict[tuple[int, str], int]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from cosched.config.schemas import PreviewConfig
 from cosched.schedules.durations import DATA, Run
 
 EPOCHS, EPOCH_LENGTH = 10, 100  # what is assumed
-NODES = ("hydra.launcher", "hydra.callbacks.schedule_report", "cosched")  # where it may be set
+NODES = ("hydra.launcher", "hydra.callbacks.schedule_report", "cosched")  # where it may be set, if the launcher is ours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,8 @@ class Length:
         Raises:
             OmegaConfBaseException: it cannot be resolved.
         """
-        nodes = [OmegaConf.select(config, node, throw_on_missing=False) for node in NODES]
+        ours = OmegaConf.select(config, "hydra.launcher._target_") == PreviewConfig._target_
+        nodes = [OmegaConf.select(config, node, throw_on_missing=False) for node in NODES[not ours :]]
         found: dict[str, Any] = {}
         for name in ("epochs", "epoch_length", *DATA.values()):
             values = [OmegaConf.select(node, name) for node in nodes if OmegaConf.is_dict(node)]

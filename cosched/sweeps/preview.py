@@ -81,9 +81,9 @@ class Preview:
         jobs = self.jobs
         same = repeats([(job.overrides, job.curves) for job in jobs], [job.idle for job in jobs])
         for i, earlier in same.items():
-            text = repetition(jobs[i].overrides, jobs[earlier].overrides, jobs[earlier].number)
-            if text not in jobs[i].findings:  # of an earlier batch
-                jobs[i].findings.append(text)
+            which = f"job {jobs[earlier].number}" if len(jobs) <= MANY else "an earlier job"
+            said = repetition(jobs[i].overrides, jobs[earlier].overrides, jobs[i].idle, which)
+            jobs[i].findings = list(dict.fromkeys([*jobs[i].findings, *said]))  # some were found in an earlier batch
         folder = Path(str(self.config.hydra.sweep.dir))
         called = names(differing([job.overrides for job in jobs]), {c.path for job in jobs for c in job.curves})
         written = self._write(folder, called)

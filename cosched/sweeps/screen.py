@@ -88,7 +88,10 @@ class Screen:
             else:
                 self._records()
             for i, (text, jobs) in enumerate(self.notes.jobs.items(), 1):
-                of = f" (job{'s' * (len(jobs) > 1)} {ranges(jobs)})" if whose else ""
+                if i > MANY:
+                    self._line(f"… and {len(self.notes.jobs) - MANY} more notes")
+                    break
+                of = f" (job{'s' * (len(jobs) > 1)} {ranges(sorted(jobs))})" if whose else ""
                 self._wrapped([f"[{i}]", *f"{text}{of}".split(" ")], "    ")
             for remark in self.remarks:
                 self._wrapped(remark.split(" "), "")

@@ -14,7 +14,7 @@ from cosched.sweeps.design import Line
 from cosched.sweeps.jobs import differing, does, label, names, ranges, repeats, repetition, schedules
 from cosched.sweeps.line import parts, sparkline
 from cosched.sweeps.pictures import Page, draw_curves
-from cosched.sweeps.results import Result
+from cosched.sweeps.results import LOST, RUNNING, Result
 from cosched.sweeps.screen import MANY, Row, Screen
 from cosched.sweeps.text import attempt, plain, write_csv
 
@@ -124,7 +124,8 @@ def _print(results: Sequence[Result], called: dict[str, str], order: dict[int, i
     same = repeats([(r.overrides, r.curves) for r in results], [r.idle for r in results])
     found = {i: [*r.findings, *(text for c in r.curves for text in c.findings)] for i, r in enumerate(results)}
     for i, earlier in same.items():
-        found[i].insert(0, repetition(results[i].overrides, results[earlier].overrides, results[earlier].number))
+        which = f"job {results[earlier].number}" if len(results) <= MANY else "an earlier job"
+        found[i] += repetition(results[i].overrides, results[earlier].overrides, results[i].idle, which)
     for i, r in enumerate(results):
         guesses = dict.fromkeys(str(length) for length in r.lengths if length.assumed)
         found[i] += [f"{', '.join(guesses)}: it began no run that is known"] if guesses else []
@@ -163,7 +164,7 @@ def _lines(result: Result) -> list[dict[str, str]]:
 
 def _value(result: Result) -> str:
     if result.error is not None:
-        return "failed"
+        return {LOST: "not run", RUNNING: "not ended"}.get(result.error, "failed")
     return "none" if result.value is None else f"{result.value:.6g}"
 
 

@@ -45,7 +45,7 @@ class ReportLauncher(Launcher):
             print("interrupted: here is what is there", file=sys.stderr)
             raise SystemExit(128 + getattr(stop, "number", signal.SIGINT)) from None  # as a shell says it
         except BrokenExecutor as error:
-            print(f"the launcher has lost a process: {error}", file=sys.stderr)
+            print(f"the launcher has lost a process: {(str(error).splitlines() or [''])[0]}", file=sys.stderr)
             raise SystemExit(1) from None
         for job, result in enumerate(results, initial_job_idx):
             self.report.returned(job, result)

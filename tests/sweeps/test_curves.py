@@ -9,7 +9,6 @@ from omegaconf import OmegaConf
 
 from cosched.config.schemas import scheduler as config_of
 from cosched.sweeps.curves import curve, declared, evaluate
-from cosched.sweeps.jobs import differing
 from cosched.sweeps.sampling import first_restarts
 
 FIELDS = {
@@ -161,7 +160,3 @@ def test_phases_nested_beyond_pythons_depth_are_an_error():
     curves, errors = evaluate(deep, 10, 15)
     assert curves == []
     assert list(errors.values()) == ["it is nested too deeply: write fewer levels"]
-
-
-def test_only_overrides_that_differ_tell_jobs_apart():
-    assert differing([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}, {"a": "1", "b": "3", "c": "4"}]) == ["b", "c"]
