@@ -52,6 +52,35 @@ def test_units_are_exact(amount, decimals, epoch_length, max_epochs):
         assert run.events("x", text + unit, 0) == max(expected, 1 if amount else 0)
 
 
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 3),
+    st.sampled_from(["", "k", "M", "B", "G", "T"]),
+    st.integers(1, 10**7),
+    st.integers(1, 1000),
+)
+def test_units_of_data_are_exact(amount, decimals, prefix, per_iteration, epoch_length):
+    thousands = {"": 0, "k": 1, "M": 2, "B": 3, "G": 3, "T": 4}[prefix]
+    exact = Fraction(amount, 10**decimals) * 1000**thousands
+    text = f"{Decimal(amount).scaleb(-decimals):f}{prefix}"
+    for unit, name in ("tok", "tokens_per_iteration"), ("sample", "batch_size"):
+        for per_epoch, events in (False, exact / per_iteration), (True, exact / per_iteration / epoch_length):
+            run = Run(per_epoch=per_epoch, epoch_length=epoch_length, **{name: per_iteration})
+            if exact.denominator == 1:
+                assert run.events("x", text + unit, 0) == max(int(events), 1 if amount else 0)
+            else:
+                with pytest.raises(ValueError, match=rf"is not a duration, for {unit}\w* have no parts"):
+                    run.events("x", text + unit, 0)
+
+
+def test_300_million_tokens_at_4096_in_an_iteration():
+    run = {"tokens_per_iteration": 4096, "batch_size": 8}
+    counts = {
+        text: schedule(cycle_size=text).resolve(**run).cycle_size for text in ("300Mtok", "1.5Btok", "500ksample")
+    }
+    assert counts == {"300Mtok": 73242, "1.5Btok": 366210, "500ksample": 62500}
+
+
 def test_what_ends_by_iterations_has_a_length_too():
     assert schedule(cycle_size="50%").resolve(max_iters=301).cycle_size == 150
     run = {"max_iters": 301, "epoch_length": 15, "event": Event.EPOCH_STARTED}
@@ -76,6 +105,31 @@ def test_every_duration_is_resolved_and_the_rest_is_kept():
         ("500it", Event.EPOCH_STARTED, {"max_epochs": 3}, "needs the number of iterations in an epoch.*'10ep'"),
         ("500it", Event.EPOCH_STARTED, {"epoch_length": 15}, "not a whole number of epochs of 15 .*a multiple of 15it"),
         ("1.5ep", Event.EPOCH_STARTED, {"epoch_length": 15}, "not a whole number of epochs"),
+        (
+            "300Mtok",
+            Event.ITERATION_STARTED,
+            {},
+            "needs the number of tokens in an iter.*a tokens_per_iteration,.*'500it'",
+        ),
+        (
+            "9sample",
+            Event.ITERATION_STARTED,
+            {},
+            "needs the number of samples in an iteration, .* a batch_size, as a field",
+        ),
+        ("9ktok", Event.EPOCH_STARTED, {"epoch_length": 9}, "needs the number of tokens in an iteration, .*'10ep'"),
+        (
+            "9ktok",
+            Event.EPOCH_STARTED,
+            {"tokens_per_iteration": 9},
+            "needs the number of iterations in an epoch, .*'10ep'",
+        ),
+        (
+            "9tok",
+            Event.ITERATION_STARTED,
+            {"tokens_per_iteration": 9},
+            "'9tok' is 1 iterations .*_iteration=9: it must be",
+        ),
         ("1ep", Event.EPOCH_STARTED, {}, "'1ep' is 1 epochs .*at least 2"),
         ("1%", Event.ITERATION_STARTED, {"max_iters": 100}, "'1%' is 1 iterations where .*max_iters=100: it .* 2"),
         ("1it", Event.ITERATION_STARTED, {}, "'1it' is 1 iterations .*at least 2"),
@@ -89,10 +143,28 @@ def test_what_a_run_cannot_answer_is_an_error(declared, event, run, message):
 def test_what_is_declared_never_silently_vanishes():
     assert schedule(warmup_duration="1%").resolve(max_iters=50).warmup_duration == 1
     assert schedule(warmup_duration="0%").resolve(max_iters=50).warmup_duration == 0
+    assert schedule(warmup_duration="9tok").resolve(tokens_per_iteration=10).warmup_duration == 1
 
 
 @pytest.mark.parametrize(
-    "text", ["3e", "ep", "10", "", "1e3it", "2.5it", "10 epochs", "ten ep", "10ep ", "nan%", "٣ep"]
+    "text",
+    [
+        "3e",
+        "ep",
+        "10",
+        "",
+        "1e3it",
+        "2.5it",
+        "10 epochs",
+        "ten ep",
+        "10ep ",
+        "nan%",
+        "٣ep",
+        "3 M tok",
+        "3Ktok",
+        "3mtok",
+        "Mtok",
+    ],
 )
 @pytest.mark.parametrize("field", ["cycle_size", "warmup_duration"])
 def test_what_is_not_a_duration_is_refused_at_construction(text, field):

@@ -43,6 +43,10 @@ def pure() -> Iterator[float]:
     then = Phase(shape="cosine_annealing", duration=10, start_value=1, end_value=0)
     yield Phases(phases={"first": first, "then": then, "last": cosine})(0)
     yield cosched.Scaled(schedule=cosine, factor=2, lower=None, upper=1)(0)
+    yield cosched.Scaled(schedule=cosine, power=0.5, offset=-1, multiple=8)(0)
+    yield cosched.Product(factors={"a": cosine, "b": cosched.lasting(cosine, "2Btok")})(0)
+    yield cosched.Stages(durations=["10ep", 5, None], levels=[1, 0.5, 0.1], whole=False)(0)
+    yield cosine.resolve(tokens_per_iteration=4096, batch_size=8)(0)
     yield float(cosched.Run(per_epoch=True, max_epochs=3).num_events or 0)
 
 
@@ -72,6 +76,9 @@ def bound(optimizer: torch.optim.Optimizer, engine: Engine) -> Iterator[BoundSch
     phases = {"first": cosched.lasting(constant, 3), "then": constant}
     yield cosched.PhasesScheduler(optimizer, "lr", phases, event=Events.EPOCH_STARTED)
     yield cosched.ScaledScheduler(optimizer, "lr", constant, 2, lower=0.1, save_history=True)
+    yield cosched.ScaledScheduler(optimizer, "lr", constant, power=2, offset=1, multiple=None, batch_size=8)
+    yield cosched.ProductScheduler(optimizer, "lr", {"a": constant, "b": constant})
+    yield cosched.StagesScheduler(optimizer, "lr", ["50%", None], (1, 0.1), whole=False)
     yield cosched.RegisteredScheduler(optimizer, "square", "lr", start_value=1, end_value=0, cycle_size=4, sharpness=3)
     yield BoundScheduler(optimizer, constant)
     yield BoundScheduler(EngineState(engine), constant, "temperature", True, relative=False)
@@ -82,6 +89,7 @@ def stepped(optimizer: torch.optim.Optimizer, cfg: DictConfig) -> Iterator[torch
     """In a loop that steps torch's schedulers."""
     yield cosched.TorchScheduler(optimizer, cosched.Constant(value=0.1))
     yield cosched.TorchScheduler(optimizer, cfg, epoch_length=10, max_epochs=3, event="EPOCH_STARTED", allow=["mine."])
+    yield cosched.TorchScheduler(optimizer, cfg, tokens_per_iteration=4096, batch_size=None)
     yield cosched.TorchScheduler(optimizer, {"lr": CosineAnnealingScheduler(optimizer, "lr", 1, 0.1, 10)}, max_iters=9)
 
 
@@ -89,6 +97,7 @@ def called_back(cfg: DictConfig) -> Iterator[object]:
     """In Lightning's loop."""
     yield cosched.ScheduleCallback(cosched.Constant(value=0.1))
     yield cosched.ScheduleCallback({"lr": cfg}, optimizer=1, allow=["mine."])
+    yield cosched.ScheduleCallback(cfg, tokens_per_iteration=4096, batch_size=8)
 
 
 def attached(optimizer: torch.optim.Optimizer, engine: Engine, cfg: DictConfig) -> None:
@@ -99,6 +108,7 @@ def attached(optimizer: torch.optim.Optimizer, engine: Engine, cfg: DictConfig) 
     scheduler.detach()
     cosched.attach(engine, scheduler)
     cosched.attach(engine, cfg, optimizer, event="EPOCH_STARTED", allow=["my_package.MyScheduler"])
+    cosched.attach(engine, cfg, optimizer, tokens_per_iteration=4096, batch_size=8)
     both = cosched.attach(engine, {"lr": scheduler, "momentum": cfg}, optimizer)
     cosched.detach(engine, both)
     cosched.detach(engine)
