@@ -70,7 +70,7 @@ def schedules(draw, shape=None, durations=EVENTS, depth=2):
         by_name |= {"levels": st.lists(NUMBERS, min_size=3, max_size=3)}
     values = {}
     for field in dataclasses.fields(shape):
-        within = st.floats(0.5, 1) if field.name.endswith(("_mult", "_decay")) else by_type[field.type]
+        within = st.floats(0.5, 1) if field.name.endswith(("_mult", "_decay")) else by_type.get(field.type)
         values[field.name] = draw(by_name.get(field.name, within))
     made = shape(**values)
     if isinstance(made, (Phases, Branched)) and not any(one.duration for one in made.phases.values()):

@@ -177,6 +177,9 @@ class StepDecay(Schedule):
             taken = np.searchsorted(np.array(self.milestones, dtype=np.float64), steps, side="right").astype(np.float64)
         return cast("float", self.start_value) * np.power(self.gamma, taken)
 
+    def _reached(self, duration: int) -> float:
+        return super()._reached(duration - 1)  # a step that would come with the end does not come
+
     def bounds(self, events: range) -> tuple[float, float] | None:  # noqa: D102
         factors = powers(self.gamma, self._steps(events[0]), self._steps(events[-1]))
         return known(times(hull(cast("float", self.start_value)), factors))

@@ -23,6 +23,8 @@ def previewed(config):
 def test_there_is_a_preset_for_what_papers_propose():
     cyclical = ["clr_exp_range", "clr_triangular", "clr_triangular2", "cosine_hold", "sgdr", "step"]
     phases = ["linear_decay", "noam", "one_cycle", "one_cycle_momentum", "polynomial", "warmup_cosine", "wsd"]
+    phases += ["chinchilla", "d2z", "deepseek_multistep", "deepseek_v3", "infinite_cosine", "infinite_rsqrt"]
+    phases += ["minicpm_wsd", "muon_momentum", "power", "wsd_s"]
     assert sorted(PRESETS) == sorted(cyclical + phases)
 
 
