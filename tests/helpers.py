@@ -180,7 +180,6 @@ _FIELDS = {  # what shapes need besides, those that are not cycles
     "piecewise_linear": ["scheduler.milestones=[[0,0.1],[2ep,0.5]]"],
     "product": [one.format(at="factors.only") for one in _INNER],
     "scaled": [*(one.format(at="schedule") for one in _INNER), "scheduler.factor=0.5"],
-    "stages": ["scheduler.durations=[2ep,null]", "scheduler.levels=[0.5,0.1]"],
     "stages": ["scheduler.durations=[25%,null]", "scheduler.levels=[1,2]"],
     "step_decay": ["scheduler.start_value=0.5", "scheduler.every=2ep"],
 }
