@@ -20,9 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         add(commands)
     given = parser.parse_args(arguments)
     try:
+        cosched.require("cosched", "plot", "matplotlib", "rich")
         sys.exit(given.run(given))
     except ModuleNotFoundError as error:
-        sys.exit(f"cosched needs {error.name}: pip install 'cosched[plot]'")
+        sys.exit(str(error))
 
 
 def add_report(commands: Any) -> None:

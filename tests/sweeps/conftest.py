@@ -33,6 +33,9 @@ def task(cfg):
     folder = Path(HydraConfig.get().runtime.output_dir)
     match cfg.do:
         case "score": return OmegaConf.to_object(cfg.train.schedule)(50) + cfg.seed
+        case "torch": torch_loop(cfg)
+        case "ignite": ignite_loop(cfg)
+        case "torch_and_fail": torch_loop(cfg); raise RuntimeError("as asked")
         case "fail": raise RuntimeError("as asked")
         case "odd": raise Odd(1, 2)
         case "mute": raise Mute
@@ -58,6 +61,21 @@ def task(cfg):
             (folder / "copy").mkdir()
             shutil.copy(folder / "schedule.json", folder / "copy")
             return 4.0
+
+def optimizer():
+    import torch
+    return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+
+def torch_loop(cfg):  # sees the schedule's run
+    import cosched
+    cosched.TorchScheduler(optimizer(), cfg.train.schedule, epoch_length=7, max_epochs=cfg.epochs)
+
+def ignite_loop(cfg):
+    import cosched
+    from ignite.engine import Engine
+    trainer = Engine(lambda engine, batch: None)
+    cosched.attach(trainer, cfg.train.schedule, optimizer())
+    trainer.run(range(7), max_epochs=cfg.epochs)
 
 @hydra.main(version_base=None, config_path=".", config_name="config")
 def main(cfg):
@@ -131,9 +149,10 @@ def app(folder, monkeypatch, capsys, hydra_restore_singletons):
     """Runs a sweep of the app, in this process."""
     monkeypatch.chdir(folder)
 
-    def run(*arguments):
+    def run(*arguments, multirun=True):
         quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none"]  # files that would stay open
-        monkeypatch.setattr(sys, "argv", ["app.py", "-m", "hydra.sweep.dir=out", *quiet, *map(str, arguments)])
+        command = ["app.py", *["-m"] * multirun, "hydra.sweep.dir=out", *quiet, *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", command)
         return Command(capsys)
 
     return run

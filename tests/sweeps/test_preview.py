@@ -92,3 +92,58 @@ def test_a_full_disk_does_not_change_the_status_of_a_preview(app, folder, caplog
     assert " lr " in words(run.out)
     assert [message for message in caplog.messages if "schedules.csv failed: OSError: [Errno 28]" in message]
     assert [message for message in caplog.messages if "schedules.png failed: OSError: [Errno 28]" in message]
+
+
+@pytest.mark.usefixtures("sketched")
+@pytest.mark.parametrize("valid", [True, False])
+def test_without_m_it_previews_too_and_runs_nothing(app, folder, monkeypatch, valid):
+    run = app(*PREVIEW, f"train.schedule.cycle_mult={2 if valid else 0}", multirun=False)
+    assert run.status == (0 if valid else 1)
+    assert "nothing was run" in run.out
+    assert [row["schedule"] for row in rows(folder / "out/preview.csv")] == ["train.schedule"]
+
+
+@pytest.mark.usefixtures("sketched")
+def test_an_option_of_the_apps_own_previews_without_m_too(app, folder):
+    (folder / "hydra/launcher").mkdir(parents=True)
+    own = "defaults:\n- /cosched/schema/preview@_here_\n- _self_\nepochs: ${epochs}\nepoch_length: 25\n"
+    (folder / "hydra/launcher/preview.yaml").write_text(own)
+    assert "1 job of app, previewed over 4 epochs x 25\n" in app(*PREVIEW, multirun=False).check().out
+    assert "1 job of app, previewed over 4 epochs x 25\n" in app(*PREVIEW).check().out
+
+
+@pytest.mark.usefixtures("sketched")
+@pytest.mark.parametrize(
+    ("given", "length"),
+    [
+        ([], "assumed 10 epochs x 100"),
+        (["hydra.launcher.epochs=3"], "3 epochs x assumed 100"),
+        (["+cosched.epochs=1", "+cosched.epoch_length=${seed}5"], "1 epoch x 5"),
+        (["hydra.launcher.epochs=3", "+cosched.epochs=1", "+cosched.epoch_length=5"], "3 epochs x 5"),
+        (
+            ["hydra/callbacks=schedule_report", "hydra.callbacks.schedule_report.epochs=2", "+cosched.epoch_length=5"],
+            "2 epochs x 5",
+        ),
+    ],
+)
+def test_the_length_of_the_run_is_said_and_that_it_is_assumed(app, folder, given, length):
+    run = app(*PREVIEW, *given).check()
+    assert f", previewed over {length}\n" in run.out
+    assert ("is assumed: say it with" in words(run.out)) == ("assumed" in length)
+    assert [row["run"] for row in rows(folder / "out/preview.csv")] == [length]
+
+
+@pytest.mark.usefixtures("sketched")
+def test_of_many_jobs_the_distinct_curves_are_shown_with_their_counts(app, folder):
+    run = app(*PREVIEW, "train.schedule.cycle_mult=1,2,0.5", f"seed={','.join(map(str, range(8)))}").check()
+    assert [line.split()[0] for line in run.out.splitlines() if " lr " in line] == ["8"] * 3
+    assert re.search(r"\] cycles shrink to nothing .* \(jobs 16-23\)", words(run.out))
+    assert len(rows(folder / "out/preview.csv")) == 24
+
+
+@pytest.mark.usefixtures("sketched")
+def test_a_phase_that_stands_alone_is_no_schedule(app):
+    run = app(*PREVIEW, "+cosched/phase@tail=constant", "tail.value=1").check()
+    assert run.out.count(" lr ") == 1
+    alone = app(*PREVIEW, "~train", "+cosched/phase@tail=cosine_annealing").check()
+    assert "declares none" in alone.out
