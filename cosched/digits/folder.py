@@ -41,6 +41,12 @@ LOCK, RUN, HISTORY, PART = "run.lock", "run.json", "history.csv", ".part"
 CHECKPOINT = re.compile(r"(?:checkpoint|snapshot)_([0-9]+)\.pt")
 
 
+def say(text: str) -> None:
+    """Print ``text``, and keep it in ``train.log``; what is logged as INFO is for that file alone."""
+    print(text)
+    log.info(text)
+
+
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep other runs out of ``folder``; the system ends this with the process, also when that is killed.
@@ -146,6 +152,6 @@ def begin(folder: Path, run: Mapping[str, Any], iteration: int) -> None:
                 shutil.copy(folder / name, aside)
         for file in later:
             file.rename(aside / file.name)
-        print(f"set aside in {aside}: {', '.join(file.name for file in later)}")
+        say(f"set aside in {aside}: {', '.join(file.name for file in later)}")
     with replacing(folder / RUN) as part:
         part.write_text(json.dumps(run, indent=2) + "\n")

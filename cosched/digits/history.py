@@ -17,11 +17,14 @@ from cosched.digits.folder import replacing
 
 Row = dict[str, str]
 
+VALIDATED = "val_accuracy", "val_loss"
+
 
 class History:
     """The rows of a run, those of the run that it continues first; a handler that adds a row.
 
-    A scheduler has one column, as all its groups hold the same; a relative one has one column per group.
+    A scheduler has one column, as all its groups hold the same; a relative one has one column per group. The last row
+    of each epoch also has what was validated then.
 
     Attributes:
         applied: by scheduler, for each row the values in its columns.
@@ -29,8 +32,8 @@ class History:
 
     def __init__(self, schedulers: Mapping[str, Any], earlier: Sequence[Row]) -> None:
         self._schedulers, self._earlier = schedulers, earlier
-        columns = {name: _columns(name, scheduler) for name, scheduler in schedulers.items()}
-        self._header = ["iteration", "epoch", *chain(*columns.values()), "train_loss"]
+        self._columns = columns = {name: _columns(name, scheduler) for name, scheduler in schedulers.items()}
+        self._header = ["iteration", "epoch", *chain(*columns.values()), "train_loss", *VALIDATED]
         self._writer: Any = None
         self.applied = {
             name: [[float(row.get(column) or "nan") for column in own] for row in earlier]
@@ -56,7 +59,17 @@ class History:
             self.applied[name].append(values)
         if self._writer is not None:
             state = trainer.state
-            self._writer.writerow([state.iteration, state.epoch, *chain(*held.values()), state.output])
+            known = state.metrics if state.iteration % (state.epoch_length or 1) == 0 else {}
+            validated = [known.get(name, "") for name in VALIDATED]
+            self._writer.writerow([state.iteration, state.epoch, *chain(*held.values()), state.output, *validated])
+
+    def last(self) -> dict[str, float]:
+        """What was applied in the last row, by column."""
+        return {
+            column: value
+            for name, own in self._columns.items()
+            for column, value in zip(own, self.applied[name][-1], strict=True)
+        }
 
     def declared(self, last: int, epoch_length: int) -> dict[str, list[list[float]]]:
         """What the schedules declare for the iterations of the rows, up to ``last``, laid out as `applied`."""

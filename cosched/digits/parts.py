@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from cosched import Allowed, ConfigError, build, leaves
 from cosched.digits.settings import Loop
+from cosched.digits.watching import refuse_tracker
 
 ALLOWED = Allowed(
     kinds=(nn.Module, Optimizer),
@@ -37,6 +38,7 @@ def refuse(cfg: DictConfig) -> None:
         raise ConfigError(f"resume_at={cfg.resume_at} is a point in a run: give its folder as resume_from")
     if cfg.snapshots and cfg.loop is Loop.torch:
         raise ConfigError("snapshots=true follows events that loop=torch does not have: use loop=ignite")
+    refuse_tracker(cfg.logger)
     for path, node in _mappings(OmegaConf.to_container(cfg)["scheduler"], "scheduler"):  # type: ignore[call-overload, index]
         inside = [key for key, one in node.items() if isinstance(one, (dict, list, type(None)))]
         if "_target_" not in node and len(inside) < len(node):

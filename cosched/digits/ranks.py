@@ -5,16 +5,19 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import logging.config
 import multiprocessing
 import os
 import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import ignite.distributed as idist
 import torch
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 from torch.multiprocessing.spawn import ProcessException
 
 import cosched.digits.resolver  # noqa: F401  # which the config uses, in each rank too
@@ -45,6 +48,9 @@ def train(cfg: DictConfig, folder: Path) -> float:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     stopped = 0
+    logs: Any = None
+    if HydraConfig.initialized():
+        logs = OmegaConf.to_container(HydraConfig.get().job_logging, resolve=True)
 
     def relay(number: int) -> None:
         nonlocal stopped
@@ -57,7 +63,7 @@ def train(cfg: DictConfig, folder: Path) -> float:
 
     try:
         with listening(relay):
-            idist.spawn(backend, _rank, args=(cfg, folder), nproc_per_node=count, master_port=port)
+            idist.spawn(backend, _rank, args=(cfg, folder, logs), nproc_per_node=count, master_port=port)
     except ProcessException as error:
         if stopped:
             raise Stopped(stopped) from None
@@ -68,10 +74,13 @@ def train(cfg: DictConfig, folder: Path) -> float:
     return float(json.loads((folder / "metrics.json").read_text())["val_accuracy"])
 
 
-def _rank(local_rank: int, cfg: DictConfig, folder: Path) -> None:
+def _rank(local_rank: int, cfg: DictConfig, folder: Path, logs: Any = None) -> None:
     from cosched.digits import training
 
-    logging.disable(logging.WARNING if local_rank else logging.INFO)
+    if local_rank:
+        logging.disable(logging.WARNING)
+    elif logs:
+        logging.config.dictConfig(logs)
     # With all threads each, the ranks hinder each other.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // cfg.distributed.nproc_per_node))
     if local_rank:

@@ -17,6 +17,13 @@ class Loop(Enum):
     torch = "torch"
 
 
+class Logger(Enum):
+    """What else keeps a run's curves."""
+
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+
+
 @dataclass
 class TrainerSettings:
     """The node ``trainer``."""
@@ -55,6 +62,7 @@ class Settings:
     resume_at: int | str | None = MISSING
     keep_checkpoints: Any = MISSING
     snapshots: bool = MISSING
+    logger: Logger | None = MISSING
 
 
 ConfigStore.instance().store("settings", Settings, provider="cosched")

@@ -16,7 +16,6 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events, create_supervised_evaluator, create_supervised_trainer
 from ignite.engine.deterministic import ReproducibleBatchSampler
 from ignite.handlers import EMAHandler
-from ignite.handlers.tqdm_logger import ProgressBar
 from ignite.metrics import Accuracy, Loss
 from ignite.utils import manual_seed
 from omegaconf import DictConfig
@@ -24,14 +23,15 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
-from cosched import BoundScheduler, Run, TorchScheduler, attach, draw_applied
+from cosched import BoundScheduler, ConfigError, Run, TorchScheduler, attach, draw_applied
 from cosched.digits import loop
 from cosched.digits.checkpoints import find, identity, save_checkpoints
-from cosched.digits.folder import HISTORY, alone_in, begin, checkpoints, refuse_used
+from cosched.digits.folder import HISTORY, alone_in, begin, checkpoints, refuse_used, say
 from cosched.digits.history import History
 from cosched.digits.parts import built, by_name, device_of, param_groups, refuse
 from cosched.digits.settings import Loop
 from cosched.digits.stopping import Stop, Stopped, listening
+from cosched.digits.watching import epochs, introduced, keep_log, show_progress, track
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +45,17 @@ def train(cfg: DictConfig, folder: Path) -> float:
     except KeyboardInterrupt as stop:
         saved = checkpoints(folder)
         if first and saved:
-            print(
-                f"{stop or 'interrupted'}, the last checkpoint is of iteration {saved[0][0]}: "
-                f"continue with resume_from={folder}",
-                file=sys.stderr,
-            )
+            text = f"{stop or 'interrupted'}, the last checkpoint is of iteration {saved[0][0]}: "
+            text += f"continue with resume_from={folder}"
+            print(text, file=sys.stderr)
+            log.info(text)
+        raise
+    except Exception as error:
+        log.info("ended by an error: %s", error, exc_info=not isinstance(error, ConfigError))
         raise
     if first:
-        print(
-            f"validation accuracy {metrics['val_accuracy']:.4f} after {metrics['epochs']} epochs "
-            f"in {metrics['seconds']:.1f} s"
-        )
+        after = f"after {epochs(metrics['epochs'])} in {metrics['seconds']:.1f} s"
+        say(f"validation accuracy {metrics['val_accuracy']:.4f} {after}")
         for path in sorted(folder.iterdir()):
             print(f"  {os.path.relpath(path)}")
     return float(metrics["val_accuracy"])
@@ -103,7 +103,7 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         manual_seed(cfg.trainer.seed + trainer.state.epoch)
         sampler.set_epoch(trainer.state.epoch)
 
-    @trainer.on(Events.EPOCH_COMPLETED)
+    @trainer.on(Events.ITERATION_COMPLETED(every=len(train_loader)))  # before the row, which has the result
     def evaluate(trainer: Engine) -> None:
         trainer.state.metrics = evaluator.run(val_loader).metrics
 
@@ -119,9 +119,10 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     every, keep = cfg.trainer.checkpoint_every, cfg.keep_checkpoints
     save_checkpoints(trainer, state, folder, run, every, keep, cfg.snapshots)  # after the row
     stop = Stop(trainer)
-    if cfg.trainer.progress_bar and rank == 0:
-        bar = ProgressBar(desc="epochs", bar_format=None)
-        bar.attach(trainer, "all", event_name=Events.EPOCH_COMPLETED, closing_event_name=Events.COMPLETED)
+    if rank == 0:
+        keep_log(trainer, history)
+        if cfg.trainer.progress_bar:
+            show_progress(trainer, history)
 
     with ExitStack() as files:
 
@@ -129,11 +130,14 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         def begin_to_write(trainer: Engine) -> None:
             if rank == 0:
                 done = trainer.state.iteration
+                log.info("%s", introduced(cfg, known["run"], run, schedulers, device))
                 if earlier is not None:
-                    print(f"resumed from {earlier.file}: iteration {done}, epoch {math.ceil(done / len(train_loader))}")
+                    say(f"resumed from {earlier.file}: iteration {done}, epoch {math.ceil(done / len(train_loader))}")
                 states = {name: one.state_dict() for name, one in schedulers.items() if isinstance(one, BoundScheduler)}
                 begin(folder, {**known, **length, "schedulers": states}, done)
                 files.enter_context(history.kept_in(folder / HISTORY))
+                if cfg.logger is not None:
+                    files.callback(track(trainer, history, cfg.logger, folder, known["run"], cfg))
 
         idist.barrier()  # every rank has read the files of the run that is continued: one may now write its own
         started = time.perf_counter()
@@ -146,7 +150,7 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
             if stop.number:
                 raise Stopped(stop.number)
         else:
-            log.warning("%s has done its %s epochs: only evaluating", cfg.resume_from, cfg.trainer.max_epochs)
+            log.warning("%s has done its %s: only evaluating", cfg.resume_from, epochs(cfg.trainer.max_epochs))
             begin_to_write(trainer)
             evaluate(trainer)
     metrics: dict[str, Any] = {
@@ -161,5 +165,5 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
         curves = history.declared(trainer.state.iteration, len(train_loader))
         if curves:
-            draw_applied(folder / "schedule.png", curves, history.applied, trainer.state.iteration, len(train_loader))
+            draw_applied(folder / "applied.png", curves, history.applied, trainer.state.iteration, len(train_loader))
     return metrics

@@ -63,7 +63,7 @@ def test_or_goes_on_as_chosen(stopped, tmp_path, policy, mult):
     choice = ["scheduler.cycle_mult=3", f"scheduler.on_mismatch={policy}", "trainer.max_epochs=3"]
     train_tiny(tmp_path / "new", f"resume_from={stopped}", *choice)
     assert rates(tmp_path / "new") == [*curve(2)[:30], *curve(mult)[30:]]
-    assert (tmp_path / "new/schedule.png").exists()
+    assert (tmp_path / "new/applied.png").exists()
 
 
 def test_renamed_schedulers_are_the_configs_if_it_says_so(stopped, tmp_path):

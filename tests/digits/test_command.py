@@ -21,14 +21,14 @@ def test_a_run_leaves_its_results_in_its_folder(tmp_path):
     out = tmp_path / "out"
     metrics = json.loads((out / "metrics.json").read_text())
     assert f"validation accuracy {metrics['val_accuracy']:.4f} after 2 epochs" in run.out
-    for name in ("history.csv", "metrics.json", "run.json", "schedule.png", "checkpoint_30.pt", ".hydra"):
+    for name in ("history.csv", "metrics.json", "run.json", "applied.png", "checkpoint_30.pt", ".hydra"):
         assert (out / name).exists()
         assert f"out/{name}" in run.out
-    assert (out / "schedule.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "applied.png").read_bytes().startswith(b"\x89PNG")
     assert "run.lock" not in run.out
     assert "/2 [" in run.err, "a progress bar"
     rows = history(out)
-    assert list(rows[0]) == ["iteration", "epoch", "lr", "train_loss"]
+    assert list(rows[0]) == ["iteration", "epoch", "lr", "train_loss", "val_accuracy", "val_loss"]
     assert [int(row["iteration"]) for row in rows] == list(range(1, 31))
     schedule = CosineAnnealing(start_value=0.2, end_value=0.001, cycle_size=15, cycle_mult=2)
     assert column(rows, "lr") == schedule.values(range(30)).tolist()
@@ -124,7 +124,7 @@ def test_it_works_as_a_module_from_an_installed_wheel(tmp_path, installed):
     assert len(list(tmp_path.glob("outputs/*/*/metrics.json"))) == 1
     no_schedule = ["~scheduler", "hydra.run.dir=constant"]
     Run(installed.parent / "cosched-train", *TINY, "trainer.max_epochs=2", *no_schedule, cwd=tmp_path).check()
-    assert list(history(tmp_path / "constant")[0]) == ["iteration", "epoch", "train_loss"]
+    assert list(history(tmp_path / "constant")[0]) == ["iteration", "epoch", "train_loss", "val_accuracy", "val_loss"]
 
 
 @pytest.mark.slow

@@ -1,12 +1,13 @@
 """The rows of a history: what is written, what is read, and what is refused."""
 
+import json
 import re
 
 import pytest
 from helpers import history, train_tiny
 
 from cosched import ConfigError, CosineAnnealing
-from cosched.digits.history import rows_until
+from cosched.digits.history import VALIDATED, rows_until
 
 GOOD = ["iteration,epoch,lr,train_loss", "1,1,0.1,2.5", "2,1,0.2,nan", "3,1,,1.5"]
 
@@ -82,12 +83,19 @@ def test_a_checkpoint_alone_begins_a_history_of_its_own(stopped, tmp_path, caplo
     assert [int(row["iteration"]) for row in history(tmp_path / "new")] == list(range(31, 61))
 
 
+def test_the_last_row_of_each_epoch_has_what_was_validated(tmp_path, stopped):
+    accuracy = train_tiny(stopped, f"resume_from={stopped}", "trainer.max_epochs=3")
+    rows = history(stopped)
+    assert [int(row["iteration"]) for row in rows if row["val_accuracy"] and row["val_loss"]] == [15, 30, 45]
+    assert float(rows[-1]["val_accuracy"]) == accuracy == json.loads((stopped / "metrics.json").read_text())["val_accuracy"]
+
+
 def test_a_relative_schedule_has_a_column_for_each_group(tmp_path):
     groups = ["+param_groups.base.lr=0.1", "+param_groups.fc.lr=0.01", "scheduler.relative=true"]
     factors = ["scheduler.start_value=1", "scheduler.end_value=0.5", "trainer.max_epochs=1"]
     train_tiny(tmp_path, *groups, *factors)
     rows = history(tmp_path)
-    assert list(rows[0]) == ["iteration", "epoch", "lr (base)", "lr (fc)", "train_loss"]
+    assert list(rows[0]) == ["iteration", "epoch", "lr (base)", "lr (fc)", "train_loss", *VALIDATED]
     expected = CosineAnnealing(start_value=1, end_value=0.5, cycle_size=15).values(range(15))
     assert [float(row["lr (base)"]) for row in rows] == pytest.approx(0.1 * expected, rel=1e-12)
     assert [float(row["lr (fc)"]) for row in rows] == pytest.approx(0.01 * expected, rel=1e-12)

@@ -80,7 +80,7 @@ def test_the_plain_loop_steps_a_scheduler_of_torchs_after_each_update_but_the_la
     expected = CosineAnnealing(start_value=0.1, end_value=0.001, cycle_size=15, cycle_mult=2).values(range(30))
     assert column(history(tmp_path), "lr") == expected.tolist()
     assert steps[-29:] == expected[:-1].tolist()
-    assert (tmp_path / "schedule.png").exists()
+    assert (tmp_path / "applied.png").exists()
 
 
 @pytest.mark.parametrize("at", [20, 30])

@@ -57,8 +57,8 @@ def test_a_moving_average_is_evaluated_and_its_momentum_driven(tmp_path):
 
 def test_any_optimizer_of_torch_and_no_schedule_at_all(tmp_path):
     train_tiny(tmp_path, "~scheduler", "trainer.max_epochs=1", "optimizer._target_=torch.optim.RMSprop")
-    assert list(history(tmp_path)[0]) == ["iteration", "epoch", "train_loss"]
-    assert not (tmp_path / "schedule.png").exists()
+    assert list(history(tmp_path)[0]) == ["iteration", "epoch", "train_loss", "val_accuracy", "val_loss"]
+    assert not (tmp_path / "applied.png").exists()
 
 
 MISTAKES = [

@@ -1,0 +1,138 @@
+"""What there is to see of a run while it goes on: the progress bar, the lines of ``train.log``, a tracker's curves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ignite
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from ignite.handlers.tqdm_logger import ProgressBar
+from omegaconf import DictConfig, OmegaConf
+
+import cosched
+from cosched import ConfigError, Run, require
+from cosched.digits.history import History
+from cosched.digits.settings import Logger
+
+log = logging.getLogger(__name__)  # what it says as INFO is for train.log alone
+
+
+def epochs(count: int) -> str:
+    """``count`` in words."""
+    return f"{count} epoch{'' if count == 1 else 's'}"
+
+
+def refuse_tracker(which: Logger | None) -> None:
+    """Refuse a tracker that is not installed.
+
+    Raises:
+        ConfigError: the message says how to install it.
+    """
+    needed = {Logger.tensorboard: ["tensorboard"], Logger.mlflow: ["mlflow", "sqlalchemy"], None: []}
+    try:
+        require(f"logger={which and which.name}", str(which and which.name), *needed[which])
+    except ModuleNotFoundError as error:
+        raise ConfigError(str(error)) from error
+
+
+def introduced(cfg: DictConfig, run_id: str | None, run: Run, schedulers: Mapping[str, Any], device: Any) -> str:
+    """What a run is, for its log."""
+    ranks = idist.get_world_size()
+    curves = [f"{name} by {type(one).__name__}" for name, one in schedulers.items()]
+    return (
+        f"run {run_id}: {epochs(cfg.trainer.max_epochs)} of {run.epoch_length} iterations on {device}, "
+        f"{ranks} process{'' if ranks == 1 else 'es'}, loop={cfg.loop.name}, seed {cfg.trainer.seed}, "
+        f"{', '.join(curves) or 'no schedule'}; cosched {cosched.__version__}, torch {torch.__version__}, "
+        f"ignite {ignite.__version__}"
+    )
+
+
+def show_progress(trainer: Engine, history: History) -> None:
+    """Show a bar over the epochs, with the first scheduled value, loss and accuracy; only in a terminal."""
+
+    def shown(loss: float) -> dict[str, float]:
+        name, value = next(iter(history.last().items()), ("", 0.0))
+        scheduled = {name: value} if name else {}
+        return scheduled | {"loss": loss, "accuracy": trainer.state.metrics["val_accuracy"]}
+
+    layout = "{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}{postfix}"
+    bar = ProgressBar(persist=True, desc="epoch", bar_format=layout, disable=None, dynamic_ncols=True)
+    bar.attach(
+        trainer,
+        output_transform=shown,
+        event_name=Events.EPOCH_COMPLETED,
+        closing_event_name=Events.COMPLETED,
+    )
+
+
+def keep_log(trainer: Engine, history: History) -> None:
+    """Add a line to ``train.log`` after each epoch."""
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def line(trainer: Engine) -> None:
+        state = trainer.state
+        values = history.last() | {"train_loss": float(state.output or 0)} | state.metrics
+        text = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
+        log.info("epoch %s of %s, iteration %s: %s", state.epoch, state.max_epochs, state.iteration, text)
+
+
+def track(
+    trainer: Engine, history: History, which: Logger, folder: Path, run: str | None, cfg: DictConfig
+) -> Callable[[], None]:
+    """Log scheduled values, loss and what is validated for a tracker, by ignite's own handlers; returns what ends it.
+
+    The steps are iterations. TensorBoard has each of them, in the folder ``tensorboard`` of the run. MLflow, where a
+    write takes longer than an iteration, has the last of each epoch, in the store that ``MLFLOW_TRACKING_URI`` names,
+    or else in its own default. A run that goes on in its folder goes on there, too.
+    """
+    tracker: Any
+    done = trainer.state.iteration
+    if which is Logger.tensorboard:
+        from ignite.handlers.tensorboard_logger import TensorboardLogger
+
+        tracker = TensorboardLogger(log_dir=str(folder / "tensorboard"), purge_step=done + 1 if done else None)
+        often = Events.ITERATION_COMPLETED
+    else:
+        import mlflow
+        from ignite.handlers.mlflow_logger import MLflowLogger
+
+        found = mlflow.search_runs(filter_string=f"tags.`cosched.run` = '{run}'", output_format="list")
+        if found:
+            mlflow.start_run(run_id=found[0].info.run_id)
+        else:
+            mlflow.start_run(run_name=str(folder), tags={"cosched.run": str(run)})
+        tracker = MLflowLogger()
+        if not found:
+            tracker.log_params(_flat(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)))
+        often = Events.EPOCH_COMPLETED
+
+    def step(*_: Any) -> int:
+        return trainer.state.iteration
+
+    def named(loss: float) -> dict[str, float]:  # MLflow does not take parentheses
+        values = {name.replace(" (", "/").replace(")", ""): value for name, value in history.last().items()}
+        return values | {"train_loss": loss}
+
+    tracker.attach_output_handler(
+        trainer, event_name=often, tag="run", output_transform=named, global_step_transform=step
+    )
+    tracker.attach_output_handler(
+        trainer,
+        event_name=Events.EPOCH_COMPLETED,
+        tag="run",
+        metric_names=["val_accuracy", "val_loss"],
+        global_step_transform=step,
+    )
+    close: Callable[[], None] = tracker.close
+    return close
+
+
+def _flat(node: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(node, dict) or not node:
+        return {path: node}
+    return {key: one for name, inner in node.items() for key, one in _flat(inner, f"{path}.{name}".lstrip(".")).items()}
