@@ -6,9 +6,7 @@ import shlex
 import sys
 
 import pytest
-from helpers import JOB, ROOT, TINY, Run, Start
-
-from cosched.schedules import registry
+from helpers import JOB, ROOT, TINY, Run, Start, options
 
 pytestmark = pytest.mark.xdist_group("started")  # one server for all
 
@@ -48,6 +46,12 @@ def test_python(snippet, tmp_path, monkeypatch):
         assert names["optimizer"].param_groups[0]["lr"] == names["scheduler"].schedule(699)
 
 
+def _write_files(folder):
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
 def _slow(command):
     """What trains several times, or in processes of its own."""
     several = command.startswith("cosched-train -m") and "preview" not in command
@@ -58,9 +62,7 @@ def _slow(command):
     "command", [pytest.param(one, marks=_slow(one)) for one in COMMANDS if not one.startswith("make")]
 )
 def test_commands(command, tmp_path):
-    for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+    _write_files(tmp_path)
     (tmp_path / "conf").symlink_to(ROOT / "conf")
     program, *arguments = shlex.split(command)
     run = Run if _slow(command) else Start
@@ -72,9 +74,27 @@ def test_commands(command, tmp_path):
     run(*arguments, cwd=tmp_path).check()
 
 
+ALIKE = {  # options that need the same overrides
+    ",".join(name for name, others in options().items() if others == overrides): overrides
+    for overrides in options().values()
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", ALIKE)
+def test_the_app_takes_every_option(names, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    _write_files(tmp_path)
+    quiet = ["hydra.sweep.dir=out", "hydra/job_logging=disabled", "hydra/hydra_logging=disabled"]
+    monkeypatch.setattr(sys, "argv", ["app.py", "-m", f"scheduler={names}", *ALIKE[names], *quiet])
+    runpy.run_path("app.py", run_name="__main__")
+    out, err = capsys.readouterr()
+    assert re.fullmatch(rf"(\d\.\d{{4}}\n){{{names.count(',') + 1}}}", out), "the last learning rate of each job"
+    assert err == ""
+
+
 def test_every_option_of_the_group_scheduler_is_named():
-    presets = [path.stem for path in (ROOT / "cosched/conf/scheduler").glob("*.yaml")]
-    assert [one for one in [*presets, *registry.names()] if not re.search(rf"\b{one}\b", README)] == []
+    assert [one for one in options() if not re.search(rf"\b{one}\b", README)] == []
 
 
 def test_the_table_of_fields_is_made_of_docstrings(capsys):
