@@ -81,6 +81,7 @@ class PhasedSchedule(Schedule):
         return {}
 
     def _lay_out(self) -> Sequence:
+        self._check_begun()
         for name, one in self.phases.items():
             if isinstance(one.duration, str):
                 raise ValueError(f"phases.{name}.{unresolved('duration', one.duration)}")

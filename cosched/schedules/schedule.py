@@ -288,10 +288,10 @@ class Schedule:
         return {name: getattr(self, name) for name in timed(kind)}
 
     def _check_resolved(self) -> None:
+        self._check_begun()
         for name, value in self._durations().items():
             if not isinstance(value, int):
                 raise ValueError(unresolved(name, value))
-        self._check_begun()
 
     def _counted(self) -> Event:
         return Event.ITERATION_STARTED

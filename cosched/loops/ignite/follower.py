@@ -177,7 +177,9 @@ class Follower(Attachment):
         scheduler = self.scheduler
         try:
             self._check_driven_once()
-            notes = scheduler.begin(run_of(self.engine, self.attribute), anew=self.engine.state.iteration == 0)
+            begun = max(self.count, scheduler.event_index)  # with a filter the clock is ahead of what was applied
+            run = run_of(self.engine, self.attribute)
+            notes = scheduler.begin(run, anew=self.engine.state.iteration == 0, at=begun)
             self._check_names()
         except ValueError as error:
             raise ConfigError(f"{self.name}: {error}") from error
