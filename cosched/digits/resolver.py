@@ -1,4 +1,4 @@
-"""The resolver that the main job's config uses: it has to be there in each process that reads the config."""
+"""The resolvers that the main job's configs use: they have to be there in each process that reads them."""
 
 from __future__ import annotations
 
@@ -14,4 +14,8 @@ with warnings.catch_warnings():
         "digits_epoch_length",
         lambda val_fraction, batch_size: math.ceil((1797 - math.ceil(1797 * val_fraction)) / max(batch_size, 1)),
         replace=True,
+    )
+    # The end of a branch that lasts so many epochs, from a point in epochs on: "9ep" and 3 give 12.
+    OmegaConf.register_new_resolver(
+        "digits_epochs_after", lambda point, count: int(str(point).removesuffix("ep")) + count, replace=True
     )

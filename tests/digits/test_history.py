@@ -87,7 +87,8 @@ def test_the_last_row_of_each_epoch_has_what_was_validated(tmp_path, stopped):
     accuracy = train_tiny(stopped, f"resume_from={stopped}", "trainer.max_epochs=3")
     rows = history(stopped)
     assert [int(row["iteration"]) for row in rows if row["val_accuracy"] and row["val_loss"]] == [15, 30, 45]
-    assert float(rows[-1]["val_accuracy"]) == accuracy == json.loads((stopped / "metrics.json").read_text())["val_accuracy"]
+    metrics = json.loads((stopped / "metrics.json").read_text())
+    assert float(rows[-1]["val_accuracy"]) == accuracy == metrics["val_accuracy"]
 
 
 def test_a_relative_schedule_has_a_column_for_each_group(tmp_path):
