@@ -6,7 +6,7 @@ to look at a curve. They are made when a config asks for one; nothing heavy is i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from enum import Enum
 from typing import Any
@@ -18,7 +18,6 @@ from cosched.schedules import registry
 from cosched.schedules.durations import DATA, Event, Run
 from cosched.schedules.fields import checks
 from cosched.schedules.phase import phase
-from cosched.schedules.remedies import did_you_mean
 from cosched.schedules.schedule import Schedule
 
 
@@ -43,8 +42,10 @@ class Binding(Schedule):
     param_group_index: int | None = None
     param_group: str | None = None
     relative: bool = False
+    initial_value: float | None = None
     event: Event = Event.ITERATION_STARTED
     save_history: bool = False
+    on_mismatch: Mismatch = Mismatch.error
     tokens_per_iteration: int | None = None
     batch_size: int | None = None
 
@@ -61,7 +62,6 @@ class Binding(Schedule):
 
     def resolve_in(self, run: Run) -> Any:  # noqa: D102  # said in Schedule
         return super().resolve_in(run.knowing(**{name: getattr(self, name) for name in DATA.values()}))
-    on_mismatch: Mismatch = Mismatch.error
 
     def _counted(self) -> Event:
         return self.event
@@ -218,18 +218,3 @@ def typed(node: Any) -> Any:
     children = {key: typed(child) for key, child in node.items()}
     known = schema_of(node)
     return children if known is None else OmegaConf.merge(OmegaConf.structured(known), children)
-
-
-def misspelt(overrides: Iterable[str]) -> list[str]:
-    """For each of the ``overrides`` ``scheduler.<...>.<field>=...`` whose field no schema has, the remedy.
-
-    Hydra's own refusal of such an override advises ``+``, which would add the misspelt key.
-    """
-    shapes = [scheduler(registry.shape(name)) for name in registry.names()]
-    known = sorted({"duration", *(f.name for shape in shapes for f in fields(shape) if not f.name.startswith("_"))})
-    keys = [override.partition("=")[0].lstrip("+~").split(".") for override in overrides]
-    return [
-        f"{'.'.join(key)} is not a field of a scheduler: {did_you_mean(key[-1], known)}"
-        for key in keys
-        if key[0] == "scheduler" and len(key) > 1 and key[-1] not in known
-    ]

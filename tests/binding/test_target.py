@@ -376,7 +376,7 @@ def test_an_attribute_that_does_not_exist_yet_is_declared_in_the_config(earlier,
 
 @pytest.mark.parametrize("wrong", ["warm", True])
 def test_what_an_attribute_begins_with_is_a_number(wrong):
-    with pytest.raises(TypeError, match=f"initial_value={wrong!r} must be a number"):
+    with pytest.raises(TypeError, match=f"initial_value={wrong!r} is not a number"):
         cosched.EngineState(Engine(lambda *_: None)).declare("temperature", wrong)
 
 

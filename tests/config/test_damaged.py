@@ -359,7 +359,7 @@ def tried(case):
     return "accepted", None, None if sound else "values that are not finite"
 
 
-@pytest.mark.filterwarnings("ignore:cycle_mult", "ignore:.*cycles shrink", "ignore:.*comes too late")
+@pytest.mark.filterwarnings("ignore:cycle_mult", "ignore:.*(cycles shrink|comes too late|as there is one cycle)")
 @pytest.mark.parametrize("number", [20, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_damaged_config_is_refused_with_a_message_or_runs_soundly(shape, number, caplog):

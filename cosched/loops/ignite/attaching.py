@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 from ignite.engine import Engine, Events, RemovableEventHandle, State
@@ -17,6 +16,7 @@ from cosched.loops.declared import leaves
 from cosched.loops.ignite.follower import Attachment, IgniteEvent, attachments, known_event
 from cosched.loops.ignite.scheduler import BoundScheduler, HasGroups
 from cosched.schedules.durations import Event
+from cosched.schedules.fields import number
 from cosched.schedules.schedule import Schedule
 
 KINDS = (Schedule, BaseParamScheduler, ParamGroupScheduler)  # what a config may make
@@ -47,11 +47,9 @@ class EngineState:
             self._groups = [vars(self.engine.state)]
         return self._groups
 
-    def declare(self, name: str, value: float) -> None:
+    def declare(self, name: str, value: Any) -> None:
         """Let there be an attribute of that name, which begins with ``value`` unless the state has one already."""
-        if not isinstance(value, Real) or isinstance(value, bool):
-            raise TypeError(f"initial_value={value!r} must be a number, as 0.5")
-        begin = float(value)
+        begin = number("initial_value", value)
         vars(self.engine.state).setdefault(name, int(begin) if begin.is_integer() else begin)
 
 
