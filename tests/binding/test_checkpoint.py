@@ -3,7 +3,6 @@
 import json
 import math
 import tracemalloc
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -14,21 +13,13 @@ from ignite.handlers import param_scheduler as ignite
 
 import cosched
 from cosched import (
-    BoundScheduler,
     ConfigError,
-    Constant,
     CosineAnnealing,
     CosineAnnealingScheduler,
-    CyclicalSchedule,
     LinearCyclicalScheduler,
-    Phases,
-    PiecewiseLinear,
     PolynomialAnnealingScheduler,
-    Schedule,
     SqrtAnnealingScheduler,
-    lasting,
 )
-from cosched.schedules import registry
 
 FIELDS = {"start_value": 1.0, "end_value": 0.1, "cycle_size": 4, "cycle_mult": 2.0}
 
@@ -53,6 +44,7 @@ def test_a_state_is_small_plain_data(sgd, tmp_path):
     assert state["schedule"] == {
         **{"type": "cosine_annealing", "start_value_mult": 1.0, "end_value_mult": 1.0, "warmup_duration": "0ep"},
         **{"num_cycles": None, "endpoint": False, "amplitude_mult": 1.0, "amplitude_decay": 1.0, **FIELDS},
+        **{"startpoint": True, "k_decay": 1.0, "power": 1.0},
     }
 
 
@@ -97,7 +89,7 @@ def test_the_checkpoints_schedule_can_be_kept(sgd):
     linear.load_state_dict(saved)
     assert linear.schedule == CosineAnnealing(**FIELDS)
     other = cosine(sgd, cycle_size=7, relative=True, on_mismatch="checkpoint")
-    with pytest.raises(ConfigError, match="takes the schedule alone, but relative is False there and True here"):
+    with pytest.raises(ConfigError, match="is about the schedule alone, but relative is False there and True here"):
         other.load_state_dict(saved)
 
 
@@ -107,8 +99,8 @@ def test_another_shape_is_another_schedule(sgd):
         cosine(sgd).load_state_dict(saved)
 
 
-def test_a_choice_is_one_of_three(sgd):
-    with pytest.raises(ValueError, match="on_mismatch='ignore' must be one of error, config, checkpoint"):
+def test_a_choice_is_one_of_four(sgd):
+    with pytest.raises(ValueError, match="on_mismatch='ignore' must be one of error, config, checkpoint, branch"):
         cosine(sgd, on_mismatch="ignore")
 
 
@@ -154,7 +146,7 @@ SCHEDULE = {
 
 
 @pytest.mark.filterwarnings("ignore:cycle_mult")
-@pytest.mark.parametrize("policy", ["error", "config", "checkpoint"])
+@pytest.mark.parametrize("policy", ["error", "config", "checkpoint", "branch"])
 def test_a_malformed_state_changes_nothing(sgd, policy):
     good = after(cosine(sgd), 5).state_dict()
     malformed = [{**good, key: value} for key, values in OWN.items() for value in values]
@@ -291,115 +283,3 @@ def test_a_cycle_whose_values_have_overflowed_is_told(sgd):
     fields = {"cycle_mult": 1, "start_value_mult": 2}
     with pytest.raises(ConfigError, match=r"start_value is 1.0 there and inf here, in cycle 1099511627777"):
         cosine(sgd, **fields).load_state_dict({**ignites(sgd, calls=0, **fields), "cycle": 2**40})
-
-
-# Shapes by their registered names
-
-
-@pytest.fixture
-def _shapes_of_others(monkeypatch):
-    """What a test registers is forgotten after it."""
-    monkeypatch.setattr(registry, "_shapes", registry.registered())
-
-
-def strangers(name, class_name):
-    """A shape as another package would register it: it stays at its start value."""
-
-    class Flat(CyclicalSchedule):
-        def _remaining(self, x):
-            return 1 + 0 * x
-
-    Flat.__name__ = Flat.__qualname__ = class_name
-    return cosched.register(name)(dataclass(kw_only=True)(Flat))
-
-
-@pytest.mark.usefixtures("_shapes_of_others")
-def test_a_class_that_has_the_name_of_ours_does_not_take_its_place(sgd):
-    theirs = strangers("flat", "CosineAnnealing")
-    for shape in (CosineAnnealing, theirs):
-        saved = after(BoundScheduler(sgd, shape(**FIELDS)), 2).state_dict()
-        kept = cosine(sgd, cycle_size=7, on_mismatch="checkpoint")
-        kept.load_state_dict(saved)
-        assert type(kept.schedule) is shape
-        assert kept.get_param() == shape(**FIELDS)(2)
-    with pytest.raises(ConfigError, match="schedule is 'flat' there and 'cosine_annealing' here"):
-        cosine(sgd).load_state_dict(saved)
-
-
-def test_a_shape_that_is_not_registered_is_refused_at_construction(sgd):
-    @dataclass(kw_only=True)
-    class Own(CosineAnnealing):
-        pass
-
-    with pytest.raises(ValueError, match=r'Own is not registered: decorate it with @cosched.register\("a_name"\)'):
-        BoundScheduler(sgd, Own(**FIELDS))
-
-
-@pytest.mark.parametrize("policy", ["error", "config", "checkpoint"])
-def test_a_state_of_a_missing_package_names_the_remedy(sgd, monkeypatch, policy):
-    with monkeypatch.context() as installed:
-        installed.setattr(registry, "_shapes", registry.registered())
-        saved = BoundScheduler(sgd, strangers("flat_annealing", "Flat")(**FIELDS)).state_dict()
-    with pytest.raises(
-        ValueError, match=r"'flat_annealing' is not a registered shape.*needs that package, installed with"
-    ):
-        cosine(sgd, on_mismatch=policy).load_state_dict(saved)
-
-
-# Schedules of schedules
-
-
-def phases(**named):
-    return Phases(phases={name: lasting(Constant(value=value), 5) for name, value in named.items()})
-
-
-def test_the_order_of_phases_is_part_of_the_schedule(sgd):
-    saved = BoundScheduler(sgd, phases(up=1.0, down=0.5)).state_dict()
-    with pytest.raises(ConfigError, match="phases come in the order up, down there and down, up here"):
-        BoundScheduler(sgd, phases(down=0.5, up=1.0)).load_state_dict(saved)
-    kept = BoundScheduler(sgd, phases(down=0.5, up=1.0), on_mismatch="checkpoint")
-    kept.load_state_dict(saved)
-    assert [kept.schedule(step) for step in (0, 5)] == [1.0, 0.5]
-
-
-def test_the_order_of_fields_is_not(sgd):
-    saved = cosine(sgd).state_dict()
-    scheduler = cosine(sgd)
-    scheduler.load_state_dict({**saved, "schedule": dict(reversed(saved["schedule"].items()))})
-
-
-def test_the_order_of_a_list_is_part_of_the_schedule(sgd):
-    points = [[0, 0.1], [10, 0.5]]
-    saved = BoundScheduler(sgd, PiecewiseLinear(milestones=points)).state_dict()
-    with pytest.raises(ConfigError, match=r"milestones\[0\]\[1\] is 0.1 there and 0.5 here"):
-        BoundScheduler(sgd, PiecewiseLinear(milestones=[[0, 0.5], [10, 0.1]])).load_state_dict(saved)
-    with pytest.raises(ConfigError, match=r"milestones is \[\[0, 0.1\], \[10, 0.5\]\] there and \[\[0, 0.1\]\] here"):
-        BoundScheduler(sgd, PiecewiseLinear(milestones=points[:1])).load_state_dict(saved)
-
-
-@pytest.mark.usefixtures("_shapes_of_others")
-def test_schedules_in_a_list_are_restored(sgd):
-    @cosched.register("mean")
-    @dataclass(kw_only=True)
-    class Mean(Schedule):
-        of: list
-
-        def _values(self, steps):
-            return sum(one.values(steps.astype(int)) for one in self.of) / len(self.of)
-
-    saved = BoundScheduler(sgd, Mean(of=[Constant(value=1.0), Constant(value=3.0)])).state_dict()
-    other = Mean(of=[Constant(value=3.0), Constant(value=1.0)])
-    with pytest.raises(ConfigError, match=r"of\[0\].value is 1.0 there and 3.0 here"):
-        BoundScheduler(sgd, other).load_state_dict(saved)
-    kept = BoundScheduler(sgd, Mean(of=[Constant(value=7.0)]), on_mismatch="checkpoint")
-    kept.load_state_dict(saved)
-    assert kept.get_param() == 2.0
-
-
-@pytest.mark.parametrize("through", [lambda state: state, lambda state: json.loads(json.dumps(state))])
-def test_phases_whose_names_are_numbers_resume(sgd, through):
-    numbered = Phases(phases={number: lasting(Constant(value=number / 10), 5) for number in (2, 1)})
-    saved = after(BoundScheduler(sgd, numbered), 6).state_dict()
-    resumed = BoundScheduler(sgd, numbered)
-    resumed.load_state_dict(through(saved))
-    assert (resumed.event_index, resumed.get_param()) == (6, 0.1)
