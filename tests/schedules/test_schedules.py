@@ -166,6 +166,63 @@ def test_endpoint_is_that_of_linspace():
     assert triangle(4) == 1
 
 
+@pytest.mark.parametrize("size", [2, 3, 10])
+@pytest.mark.parametrize("endpoint", [False, True])
+def test_without_its_startpoint_a_cycle_is_the_rest_of_a_longer_linspace(size, endpoint):
+    ramp = LinearCyclical(
+        start_value=0.3, end_value=0.1, cycle_size=size, monotonic=True, startpoint=False, endpoint=endpoint
+    )
+    once = np.linspace(0.3, 0.1, size + 1, endpoint=endpoint)[1:] if endpoint else np.linspace(0.3, 0.1, size + 2)[1:-1]
+    np.testing.assert_allclose(ramp.values(range(3 * size)), [*once] * 3, rtol=1e-15)
+    held = dataclasses.replace(ramp, num_cycles=1)
+    assert set(held.values(range(size, size + 9))) == {0.1}
+    warmed = dataclasses.replace(ramp, warmup_duration=4)
+    np.testing.assert_allclose(
+        warmed.values(range(2 * size + 4)), [*once, *np.linspace(0.1, 0.3, 4, endpoint=False), *once], rtol=1e-14
+    )
+
+
+def test_a_triangle_without_its_startpoint_is_symmetric_and_never_at_its_start():
+    triangle = LinearCyclical(start_value=0, end_value=1, cycle_size=9, startpoint=False)
+    values = triangle.values(range(9))
+    np.testing.assert_allclose(values, values[::-1], atol=1e-15)
+    assert values.min() == pytest.approx(0.2)
+    assert values[4] == 1
+
+
+def test_a_cycle_of_one_event_has_its_start_value():
+    halves = CosineAnnealing(start_value=1, end_value=0, cycle_size=1, start_value_mult=0.5)
+    assert halves.values(range(4)).tolist() == [1, 0.5, 0.25, 0.125]
+    assert halves.restarts(4).tolist() == [1, 2, 3]
+    longer = CosineAnnealing(start_value=1, end_value=0, cycle_size=1, cycle_mult=2)
+    assert longer.values(range(4)).round(12).tolist() == [1, 1, 0.5, 1]
+    assert longer.restarts(31).tolist() == [1, 3, 7, 15]
+    once = CosineAnnealing(start_value=1, end_value=0.25, cycle_size=1, num_cycles=1)
+    assert once.values(range(3)).tolist() == [1, 0.25, 0.25]
+    back = CosineAnnealing(start_value=1, end_value=0, cycle_size=1, warmup_duration=2)
+    assert back.values(range(6)).tolist() == [1, 0, 0.5, 1, 0, 0.5]
+    shrinking = CosineAnnealing(start_value=1, end_value=0.25, cycle_size=1, cycle_mult=0.5)
+    assert shrinking.values(range(3)).tolist() == [1, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("endpoint", [False, True])
+@pytest.mark.parametrize("startpoint", [False, True])
+def test_a_phase_of_one_event_ends_at_its_end_value(startpoint, endpoint):
+    ends = {"startpoint": startpoint, "endpoint": endpoint}
+    phases = {
+        "up": cosched.Phase(shape="polynomial_annealing", start_value=0, end_value=1, duration=1, **ends),
+        "on": cosched.Phase(shape="constant"),
+    }
+    first, *after = cosched.Phases(phases=phases).resolve(max_iters=5).values(range(5)).tolist()
+    assert first == (0 if startpoint else 1 if endpoint else 0.5)
+    assert after == [1] * 4
+
+
+def test_cycles_of_one_event_that_never_change_are_refused_with_what_to_write():
+    with pytest.raises(ValueError, match=r"at least 2, .* count iterations: cycle_size='1ep' .* start_value_mult"):
+        CosineAnnealing(start_value=1, end_value=0, cycle_size=1)
+
+
 def test_the_last_value_holds_after_num_cycles():
     cosine = CosineAnnealing(start_value=1, end_value=0.1, cycle_size=4, warmup_duration=3, num_cycles=2)
     assert list(cosine.restarts(1000)) == [7]

@@ -8,6 +8,7 @@ from ignite.handlers import param_scheduler as ignite
 from strategies import cosine, linear, then
 from torch.optim import lr_scheduler as torch_lr
 
+import cosched
 from cosched import (
     Constant,
     CosineAnnealing,
@@ -15,7 +16,11 @@ from cosched import (
     InverseSqrt,
     LinearCyclical,
     PiecewiseLinear,
+    PolynomialAnnealing,
+    Scaled,
     SqrtAnnealing,
+    StepDecay,
+    TanhAnnealing,
 )
 
 S, N = 0.1, 300
@@ -133,6 +138,134 @@ def test_inverse_sqrt_is_noams():
     scale = peak * warmup**0.5
     expected = [0.0, *(scale * min(step**-0.5, step * warmup**-1.5) for step in range(1, N))]
     np.testing.assert_allclose(schedule.values(range(N)), expected, rtol=1e-12)
+
+
+STEP = StepDecay(start_value=S, gamma=0.3, every=30)
+MULTI_STEP = StepDecay(start_value=S, gamma=0.3, milestones=[40, 41, 200])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "oracle", "firsts"),
+    [
+        (STEP, lambda o: torch_lr.StepLR(o, 30, 0.3), [*range(30, N, 30)]),
+        (MULTI_STEP, lambda o: torch_lr.MultiStepLR(o, [40, 41, 200], 0.3), [40, 41, 200]),
+    ],
+)
+def test_steps_equal_torchs_and_each_is_a_cycle(schedule, oracle, firsts):
+    expected = np.array(torchs(oracle))
+    np.testing.assert_allclose(schedule.values(range(N)), expected, rtol=1e-14)
+    assert np.flatnonzero(np.diff(expected)).tolist() == [first - 1 for first in firsts]
+    assert schedule.restarts(N).tolist() == firsts
+    begun, ended = schedule.cycle_bounds(range(N))
+    assert begun == dict(zip([0, *firsts], range(1, len(firsts) + 2), strict=True))
+    assert {event: number for event, number in ended.items() if event < N - 1} == {
+        first - 1: number for number, first in enumerate(firsts, 1)
+    }
+    assert [schedule.cycles(n) for n in range(N)] == [0, *np.searchsorted(firsts, range(N - 1), side="right") + 1]
+
+
+def test_steps_have_units_and_far_values():
+    declared = StepDecay(start_value=1, gamma=0.5, milestones=["3ep", "50%", "90%"])
+    assert declared.resolve(epoch_length=10, max_epochs=10).milestones == (30, 50, 90)
+    assert StepDecay(start_value=1, every="30%").resolve(max_iters=100).every == 30
+    assert StepDecay(start_value=1, gamma=1, every=7)(2**53 - 1) == 1
+    with pytest.raises(ValueError, match="'3ep' is not a number of events until the run is known"):
+        declared(0)
+    with pytest.raises(ValueError, match=r"milestones=\[30, 20\] must ascend"):
+        StepDecay(start_value=1, milestones=["3ep", "20it"]).resolve(epoch_length=10, max_epochs=10)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({}, ValueError, r"every=None and milestones=\[\]: give one of them, every=10 for"),
+        ({"every": 3, "milestones": [4]}, ValueError, r"every=3 and milestones=\[4\]: give one of them"),
+        ({"every": 0}, ValueError, "every=0 must be a whole number of at least 1"),
+        ({"milestones": [0, 4]}, ValueError, r"milestones\[0\]=0 must be a whole number of at least 1"),
+        ({"milestones": [4, 4]}, ValueError, r"milestones=\[4, 4\] must ascend"),
+        ({"milestones": 30}, TypeError, r"milestones=30 must be a list of events, as \[30ep, 60ep\]"),
+        ({"milestones": [[30, 0.1]]}, TypeError, r"milestones\[0\]=\[30, 0\.1\] is not a number of events"),
+    ],
+)
+def test_steps_that_cannot_be_are_refused(fields, error, message):
+    with pytest.raises(error, match=message):
+        StepDecay(start_value=1, **fields)
+
+
+def test_a_step_that_comes_with_the_end_of_a_phase_does_not_come():
+    halves = StepDecay(start_value=1, gamma=0.5, every=2)
+    schedule = then((halves, 4), (Constant(value=None), 2), (linear(None, 0, 4), None))
+    assert schedule.values(range(9)).tolist() == [1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.375, 0.25]
+
+
+X = np.arange(61) / 60
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields", "remaining"),
+    [
+        (SqrtAnnealing, {"power": 2}, 1 - X**2),
+        (SqrtAnnealing, {"power": 0.3}, 1 - X**0.3),
+        (PolynomialAnnealing, {"k_decay": 2}, 1 - X**2),
+        (PolynomialAnnealing, {"k_decay": 1.7, "power": 0.6}, (1 - X**1.7) ** 0.6),
+        (CosineAnnealing, {"k_decay": 1.7}, (1 + np.cos(np.pi * X**1.7)) / 2),
+        (CosineAnnealing, {"power": 1.5}, ((1 + np.cos(np.pi * X)) / 2) ** 1.5),
+        (TanhAnnealing, {"lower": -6, "upper": 4}, (1 - np.tanh(-6 * (1 - X) + 4 * X)) / 2),
+    ],
+)
+def test_a_shape_is_its_formula(shape, fields, remaining):
+    schedule = shape(start_value=S, end_value=0.01, cycle_size=60, num_cycles=1, **fields)
+    np.testing.assert_allclose(schedule.values(range(61)), 0.01 + 0.09 * remaining, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("fields", "oracle"),
+    [
+        ({"power": 0.51}, lambda t: 1 / (1 + t / 7) ** 0.51),
+        ({"power": 1, "decay_rate": 2.5}, lambda t: 1 / (1 + 2.5 * t / 7)),
+        ({"power": 1, "decay_rate": 2.5, "staircase": True}, lambda t: 1 / (1 + 2.5 * (t // 7))),
+    ],
+)
+def test_inverse_powers_of_time(fields, oracle):
+    schedule = InverseSqrt(start_value=S, timescale=7, **fields)
+    np.testing.assert_allclose(schedule.values(range(N)), [S * oracle(t) for t in range(N)], rtol=1e-14)
+
+
+def test_the_power_schedulers_rule_needs_a_bound_only():
+    peak, a, b = 0.02, 0.15, 0.51
+    schedule = Scaled(schedule=InverseSqrt(start_value=a, timescale=1, power=b), upper=peak)
+    np.testing.assert_allclose(schedule.values(range(N)), [min(peak, a * (t + 1) ** -b) for t in range(N)], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields"),
+    [
+        (SqrtAnnealing, {"power": 0}),
+        (CosineAnnealing, {"power": -1}),
+        (CosineAnnealing, {"k_decay": 0}),
+        (PolynomialAnnealing, {"k_decay": -2}),
+        (InverseSqrt, {"power": 0}),
+        (InverseSqrt, {"decay_rate": -1}),
+    ],
+)
+def test_powers_are_above_0(shape, fields):
+    [(name, value)] = fields.items()
+    more = {"timescale": 5} if shape is InverseSqrt else {"end_value": 0, "cycle_size": 5}
+    with pytest.raises(ValueError, match=rf"^{name}={float(value)} must be above 0"):
+        shape(start_value=1, **more, **fields)
+
+
+def test_the_ends_of_a_tangent_are_in_order():
+    with pytest.raises(ValueError, match=r"lower=3\.0 must be below upper=3\.0"):
+        TanhAnnealing(start_value=1, end_value=0, cycle_size=5, lower=3)
+
+
+def test_ignites_name_of_milestones_is_understood():
+    with pytest.raises(TypeError, match="no argument 'milestones_values': did you mean 'milestones'"):
+        cosched.PiecewiseLinearScheduler(optimizer(), "lr", milestones_values=POINTS)
+    config = {"_target_": "cosched.PiecewiseLinearScheduler", "milestones_values": [[0, 1]]}
+    with pytest.raises(cosched.ConfigError, match=r"'milestones_values'.*did you mean 'milestones'"):
+        cosched.attach(Engine(lambda *_: None), config, optimizer())
 
 
 def test_sqrt_annealing_is_the_papers():
