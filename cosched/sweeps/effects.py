@@ -25,7 +25,6 @@ def idle(config: DictConfig, overrides: Iterable[str], curves: Sequence[Curve]) 
         for c in curves
         if not c.schedule.relative and c.schedule.param_group is None and c.schedule.param_group_index is None
     }
-    plain = _plain(config)
     found = {}
     for override in overrides:
         key = override.partition("=")[0]
@@ -33,7 +32,7 @@ def idle(config: DictConfig, overrides: Iterable[str], curves: Sequence[Curve]) 
         above, _, name = place.rpartition(".")
         if name not in owned or not above or any(place.startswith(f"{c.path}.") for c in curves):
             continue
-        node = OmegaConf.select(config, above)
+        node, plain = OmegaConf.select(config, above), _plain(config)
         target = str(node.get("_target_", "")) if OmegaConf.is_dict(node) else ""
         homes = [path for path, key, _ in _walk(plain, "") if key == name and not _inside(path, curves)]
         if not OPTIMIZER.search(f"{above.rpartition('.')[2]} {target}") or homes != [above]:

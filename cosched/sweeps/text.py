@@ -7,6 +7,7 @@ import logging
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+@lru_cache(1024)  # columns repeat
 def for_csv(text: str) -> str:
     """``text`` as a cell that a spreadsheet does not take for a formula: then an apostrophe stands before it."""
     text = plain(text)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import Run
+from omegaconf import OmegaConf
 
 from cosched import CosineAnnealing
 from cosched.sweeps import report, summary
@@ -28,8 +29,8 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-def ranked(out):
-    """The table on the terminal, a row per job: its cells by column."""
+def table(out):
+    """The cells of the table on the terminal by column, a row per job or curve."""
     lines = out.splitlines()
     rule = next(i for i, line in enumerate(lines) if line.startswith(" ──"))
     end = next(i for i in range(rule + 1, len(lines)) if not lines[i].strip())
@@ -37,8 +38,12 @@ def ranked(out):
     blank = "".join(" " if set(column) == {" "} else "x" for column in zip(*shown, strict=True))
     spans = [match.span() for match in re.finditer("x+( {1,2}x+)*", blank)]
     names, *rows = ([line[first:last].strip() for first, last in spans] for line in shown)
-    cells = [dict(zip(names, row, strict=True)) for row in rows]
-    return [row for row in cells if row["job"]]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def ranked(out):
+    """The rows of those jobs that the table names."""
+    return [row for row in table(out) if row["job"]]
 
 
 def complete_table(run, folder):
@@ -321,3 +326,107 @@ def test_a_preview_with_the_report_has_no_report(app, folder):
     run = app(REPORT, "hydra/launcher=preview", "previewed=true").check()
     assert "nothing was run" in run.out
     assert not (folder / "out/sweep.csv").exists()
+
+
+def left(folder, job):
+    return json.loads((folder / "out" / str(job) / "schedule.json").read_text())
+
+
+@sketched
+@pytest.mark.parametrize("set_", [False, True])
+def test_the_report_shows_the_run_that_a_loop_has_begun(app, folder, set_):
+    length = ["hydra.callbacks.schedule_report.epochs=3", "hydra.callbacks.schedule_report.epoch_length=9"] * set_
+    run = app(REPORT, "do=torch,ignite,torch_and_fail", *length)
+    assert run.status == 1
+    assert "sweep of app, 3 jobs over 4 epochs x 7\n" in run.out
+    assert "assumed" not in run.out
+    schedule = CosineAnnealing(start_value=0.1, end_value=0.001, cycle_size=15, cycle_mult=2)
+    for job in range(3):
+        saved = left(folder, job)["schedules"]["train.schedule"]
+        assert (saved["run"]["epochs"], saved["run"]["epoch_length"]) == (4, 7)
+        assert saved["restarts"] == schedule.restarts(28).tolist()
+    assert [row["run"] for row in rows(folder)] == ["4 epochs x 7"] * 3
+    assert len({row["fingerprint"] for row in rows(folder)}) == 1
+
+
+@sketched
+def test_where_a_job_begins_no_run_its_length_is_that_of_the_others_and_said_to_be_assumed(app, folder):
+    run = app(REPORT, "do=torch,fail,score")
+    assert [row["run"] for row in rows(folder)] == ["4 epochs x 7", *["assumed 4 epochs x 7"] * 2]
+    assert "] assumed 4 epochs x 7: it began no run" in run.out
+    app(REPORT, "do=score", "hydra.sweep.dir=alone").check()
+    with (folder / "alone/sweep.csv").open() as file:
+        assert [row["run"] for row in csv.DictReader(file)] == ["assumed 10 epochs x 100"]
+
+
+@sketched
+def test_the_length_that_is_set_holds_where_no_run_is_begun(app, folder):
+    app(REPORT, "do=score", "+cosched.epochs=${epochs}", "+cosched.epoch_length=25").check()
+    assert [row["run"] for row in rows(folder)] == ["4 epochs x 25"]
+
+
+@sketched
+@pytest.mark.parametrize(("maximize", "jobs"), [("null", "012"), ("true", "120"), ("false", "021")])
+def test_jobs_are_ranked_only_where_it_is_known_which_value_is_the_best(app, maximize, jobs):
+    run = app(REPORT, "do=nothing,decimal,scalar", f"hydra.callbacks.schedule_report.maximize={maximize}").check()
+    shown = ranked(run.out)
+    if maximize == "null":
+        assert "hydra.callbacks.schedule_report.maximize=true" in run.out
+        assert [row["job"] for row in shown] == ["0", "1", "2"]
+        assert "rank" not in shown[0]
+    else:
+        best = ["2", "1"] if maximize == "true" else ["1", "2"]
+        assert [(row["job"], row["rank"]) for row in shown] == [(best[0], "1"), (best[1], "2"), ("0", "")]
+    assert "best first" not in run.out if maximize == "null" else "best first" in run.out
+
+
+@sketched
+def test_equal_values_share_a_rank(app):
+    run = app(REPORT, "do=scalar,decimal,scalar", "hydra.callbacks.schedule_report.maximize=true").check()
+    assert [(row["job"], row["rank"]) for row in ranked(run.out)] == [("0", "1"), ("2", "1"), ("1", "3")]
+
+
+@pytest.mark.parametrize(
+    ("sweeper", "best"),
+    [
+        ({}, None),
+        ({"direction": "minimize"}, False),
+        ({"direction": "MAXIMIZE"}, True),
+        ({"direction": ["minimize", "maximize"]}, None),
+        ({"optim": {"maximize": True}}, True),
+        ({"ax_config": {"experiment": {"minimize": True}}}, False),
+    ],
+)
+def test_the_direction_is_taken_from_the_sweeper(sweeper, best):
+    config = OmegaConf.create({"hydra": {"sweeper": sweeper, "callbacks": {}}})
+    assert report.direction(config, None) is best
+    assert report.direction(config, True) is True
+    assert report.direction(config, False) is False
+
+
+def test_a_job_has_a_picture_over_its_run_unless_it_has_drawn_one(app, folder):
+    (folder / "out/1").mkdir(parents=True)
+    (folder / "out/1/schedule.png").write_bytes(b"mine")
+    app(REPORT, "do=torch", "seed=0,1").check()
+    assert (folder / "out/0/schedule.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "out/1/schedule.png").read_bytes() == b"mine"
+
+
+@sketched
+def test_an_override_without_effect_is_told(app):
+    run = app(REPORT, "do=torch", "+optimizer.lr=1,2").check()
+    assert "+optimizer.lr has no effect: train.schedule sets lr at every iteration" in run.out
+
+
+@sketched
+def test_of_many_jobs_the_distinct_curves_are_shown_with_their_counts(app, folder):
+    best = "hydra.callbacks.schedule_report.maximize=true"
+    run = app(REPORT, "do=score,fail", "train.schedule.cycle_mult=1,2", f"seed={','.join(map(str, range(6)))}", best)
+    assert run.status == 1
+    assert [(row["jobs"], row["failed"], row["which"]) for row in table(run.out)] == [
+        ("12", "6", "6-11, 18-23"),
+        ("12", "6", "0-5, 12-17"),
+    ]
+    assert "] RuntimeError: as asked (jobs 12-23)\n" in run.out
+    assert "All 24 jobs: " in run.out
+    assert len(rows(folder)) == 24
