@@ -42,6 +42,8 @@ def pure() -> Iterator[float]:
     first: Phase = cosched.lasting(cosched.Constant(value=1), "1ep")
     then = Phase(shape="cosine_annealing", duration=10, start_value=1, end_value=0)
     yield Phases(phases={"first": first, "then": then, "last": cosine})(0)
+    yield Phases(phases={"only": cosched.lasting(cosine, "1ep", skip="5it")}, repeat=None)(0)
+    yield cosched.Branched(phases={"trunk": first, "branch": cosched.Constant(value=None)})(0)
     yield cosched.Scaled(schedule=cosine, factor=2, lower=None, upper=1)(0)
     yield cosched.Scaled(schedule=cosine, power=0.5, offset=-1, multiple=8)(0)
     yield cosched.Product(factors={"a": cosine, "b": cosched.lasting(cosine, "2Btok")})(0)
@@ -75,6 +77,8 @@ def bound(optimizer: torch.optim.Optimizer, engine: Engine) -> Iterator[BoundSch
     constant = cosched.Constant(value=0.1)
     phases = {"first": cosched.lasting(constant, 3), "then": constant}
     yield cosched.PhasesScheduler(optimizer, "lr", phases, event=Events.EPOCH_STARTED)
+    yield cosched.PhasesScheduler(optimizer, "lr", {"only": phases["first"]}, repeat=3, on_mismatch="branch")
+    yield cosched.BranchedScheduler(optimizer, "lr", phases)
     yield cosched.ScaledScheduler(optimizer, "lr", constant, 2, lower=0.1, save_history=True)
     yield cosched.ScaledScheduler(optimizer, "lr", constant, power=2, offset=1, multiple=None, batch_size=8)
     yield cosched.ProductScheduler(optimizer, "lr", {"a": constant, "b": constant})
