@@ -87,3 +87,14 @@ def test_a_glob_over_an_apps_own_group_is_what_it_was_before_we_came(crowded):
         assert loader.get_group_options("scheduler") == sorted(OPTIONS.keys() - {"wsd"})
         (crowded / "scheduler").rename(crowded / "sched")
         assert loader.get_group_options("scheduler") == sorted(OPTIONS)
+
+
+def test_a_preset_has_a_phase_less_and_one_more_by_overrides():
+    tail = "+cosched/phase@scheduler.phases.tail=constant"
+    values = ["scheduler.phases.tail.value=0.01", "scheduler.phases.decay.duration=15%"]
+    with initialize(version_base=None, config_path=None):
+        node = compose(overrides=["+scheduler=wsd", tail, *values, "~scheduler.phases.warmup"]).scheduler
+    assert list(node.phases) == ["stable", "decay", "tail"]
+    schedule = OmegaConf.to_object(node).resolve(epoch_length=10, max_epochs=10)
+    peak = node.phases.stable.value
+    assert schedule.values([0, 74, 75, 90, 99]).tolist() == [peak, peak, peak, 0.01, 0.01]
