@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count, groupby
+from pathlib import Path
 
 from cosched.sweeps.curves import Curve
 
@@ -61,6 +64,13 @@ def words(overrides: Mapping[str, str], called: Mapping[str, str]) -> list[str]:
     ]
 
 
+def command(overrides: Mapping[str, str]) -> str:
+    """What runs a job alone, in a shell: the program that is running, with the job's overrides."""
+    program = ["python"] * sys.argv[0].endswith(".py") + [Path(sys.argv[0]).name]
+    given = [key if key.startswith("~") and not value else f"{key}={value}" for key, value in overrides.items()]
+    return shlex.join([*program, *given])
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """Ascending numbers in short: ``0-3, 7``."""
     found = []
@@ -104,9 +114,9 @@ def repeats(jobs: Sequence[tuple[Mapping[str, str], Sequence[Curve]]], idle: Seq
 
 
 def repetition(job: Mapping[str, str], earlier: Mapping[str, str], idle: Iterable[str], which: str) -> list[str]:
-    """That a job repeats an ``earlier`` one, ``which`` is its name, in words; unless ``idle`` keys alone tell them apart.
+    """That a job repeats an ``earlier`` one, which is called ``which``, in words.
 
-    Of those it is said anyway that they have no effect.
+    Nothing, if ``idle`` keys alone tell them apart: of those it is said anyway that they have no effect.
     """
     differ = [key for key in job if earlier.get(key) != job[key]]
     changed = [f"{key}={job[key]}" for key in differ if key not in idle]

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,11 +16,14 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from cosched.config.hints import hidden
+from cosched.sweeps import pictures
 from cosched.sweeps.curves import Curve, evaluate
+from cosched.sweeps.design import Line
 from cosched.sweeps.effects import constant, idle
-from cosched.sweeps.jobs import as_dict, differing, does, label, names, ranges, repeats, repetition, schedules
+from cosched.sweeps.jobs import as_dict, command, differing, does, label, names, ranges, repeats, repetition, schedules
 from cosched.sweeps.lengths import Length
 from cosched.sweeps.line import parts, restarts, sparkline
+from cosched.sweeps.pictures import Page
 from cosched.sweeps.screen import MANY, Row, Screen
 from cosched.sweeps.text import attempt, message, plain, told, write_csv
 
@@ -124,28 +128,48 @@ class Preview:
                 distinct.setdefault((c.path, c.schedule.param_name, c.fingerprint), []).append((job, c))
         if distinct:
             with attempt(f"drawing {folder / 'schedules.png'}"):
-                written += draw(folder / "schedules.png", list(distinct.values()), called, self._title())
+                page = _page(self.jobs, self._title())
+                written += draw(folder / "schedules.png", list(distinct.values()), called, page)
+        if distinct and find_spec("plotly"):
+            with attempt(f"writing {folder / 'schedules.html'}"):
+                written.append(_html(folder / "schedules.html", self.jobs, _page(self.jobs, self._title())))
         return written
 
 
-def draw(path: Path, distinct: Sequence[list[tuple[Job, Curve]]], called: dict[str, str], title: str) -> list[Path]:
-    """Draw each curve once."""
-    from cosched.sweeps.design import Line
-    from cosched.sweeps.pictures import Page, draw_curves
+def _page(jobs: Sequence[Job], title: str) -> Page:
+    """What stands around the curves of all jobs."""
+    lengths = {job.length for job in jobs if job.curves}
+    epoch_lengths = {length.epoch_length for length in lengths}
+    return Page(
+        title=title,
+        epoch_length=epoch_lengths.pop() if len(epoch_lengths) == 1 else None,
+        note="; ".join(sorted(str(length) for length in lengths if length.assumed)),
+    )
 
+
+def draw(path: Path, distinct: Sequence[list[tuple[Job, Curve]]], called: dict[str, str], page: Page) -> list[Path]:
+    """Draw each curve once."""
     lines = []
     for (job, c), *others in distinct:
         name = label(job.overrides, called, job.number)
         lines.append(Line(curve=c, label=name, overrides=job.overrides, jobs=1 + len(others)))
-    lengths = {job.length for alike in distinct for job, _ in alike}
-    assumed = [str(length) for length in lengths if length.assumed]
-    epoch_length = {length.whole["epoch_length"] for length in lengths if not length.assumed}
-    page = Page(
-        title=title,
-        epoch_length=epoch_length.pop() if len(epoch_length) == 1 and not assumed else None,
-        note="; ".join(assumed),
-    )
-    return draw_curves(path, lines, page)
+    return pictures.draw_curves(path, lines, page)
+
+
+def _html(path: Path, jobs: Sequence[Job], page: Page) -> Path:
+    from cosched.sweeps.page import Shown, write_page
+
+    shown = [
+        Shown(
+            number=job.number,
+            overrides=job.overrides,
+            command=command(job.overrides),
+            curves=job.curves,
+            notes=[*job.errors.values(), *job.findings, *job.notes, *(text for c in job.curves for text in c.findings)],
+        )
+        for job in jobs
+    ]
+    return write_page(path, shown, page)
 
 
 def _table(jobs: Sequence[Job]) -> Iterator[Sequence[object]]:

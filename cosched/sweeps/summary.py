@@ -6,12 +6,13 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
 from cosched.sweeps.curves import over
 from cosched.sweeps.design import Line
-from cosched.sweeps.jobs import differing, does, label, names, ranges, repeats, repetition, schedules
+from cosched.sweeps.jobs import command, differing, does, label, names, ranges, repeats, repetition, schedules
 from cosched.sweeps.line import parts, sparkline
 from cosched.sweeps.pictures import Page, draw_curves
 from cosched.sweeps.results import LOST, RUNNING, Result
@@ -35,7 +36,10 @@ def sum_up(results: Sequence[Result], folder: Path, title: str, maximize: bool |
         written.append(folder / "sweep.csv")
     if any(r.curves for r in results):
         with attempt(f"drawing {folder / 'sweep.png'}"):
-            written += _draw(folder / "sweep.png", results, called, title, maximize)
+            written += _draw(folder / "sweep.png", results, called, _page(results, title, maximize))
+        if find_spec("plotly"):
+            with attempt(f"writing {folder / 'sweep.html'}"):
+                written.append(_html(folder / "sweep.html", results, _page(results, title, maximize)))
     with attempt("printing the table"):
         _print(results, called, order, title, folder / "sweep.csv")
         print(*(plain(str(path)) for path in written), sep="\n", flush=True)
@@ -100,24 +104,41 @@ def _table(results: Sequence[Result], order: dict[int, int]) -> Iterator[Sequenc
         ]
 
 
-def _draw(
-    path: Path, results: Sequence[Result], called: dict[str, str], title: str, maximize: bool | None
-) -> list[Path]:
+def _page(results: Sequence[Result], title: str, maximize: bool | None) -> Page:
+    lengths = {length for result in results for length in result.lengths}
+    epoch_lengths = {length.epoch_length for length in lengths}
+    return Page(
+        title=title,
+        epoch_length=epoch_lengths.pop() if len(epoch_lengths) == 1 else None,
+        note="; ".join(sorted(str(length) for length in lengths if length.assumed)),
+        maximize=maximize,
+    )
+
+
+def _draw(path: Path, results: Sequence[Result], called: dict[str, str], page: Page) -> list[Path]:
     lines = [
         Line(curve=c, label=label(r.overrides, called, r.number), overrides=r.overrides, score=r.value)
         for r in results
         for c in r.curves
     ]
-    lengths = {length for result in results for length in result.lengths}
-    assumed = sorted(str(length) for length in lengths if length.assumed)
-    epoch_lengths = {length.epoch_length for length in lengths}
-    page = Page(
-        title=title,
-        epoch_length=epoch_lengths.pop() if len(epoch_lengths) == 1 else None,
-        note="; ".join(assumed),
-        maximize=maximize,
-    )
     return draw_curves(path, lines, page, [(r.overrides, None if r.error else r.value) for r in results])
+
+
+def _html(path: Path, results: Sequence[Result], page: Page) -> Path:
+    from cosched.sweeps.page import Shown, write_page
+
+    shown = [
+        Shown(
+            number=r.number,
+            overrides=r.overrides,
+            command=command(r.overrides),
+            curves=r.curves,
+            score=None if r.error is not None else r.value,
+            notes=[*filter(None, [r.error]), *r.findings, *(text for c in r.curves for text in c.findings)],
+        )
+        for r in results
+    ]
+    return write_page(path, shown, page)
 
 
 def _print(results: Sequence[Result], called: dict[str, str], order: dict[int, int], title: str, file: Path) -> None:

@@ -50,7 +50,8 @@ def test_what_a_schedule_sets_at_each_event_an_override_of_the_optimizer_cannot_
     ],
 )
 def test_nothing_is_said_of_what_may_matter(key, parts):
-    assert idle(*[(made, [f"{key}=0.3"], curves) for made, curves in [config(**parts)]][0]) == {}
+    made, curves = config(**parts)
+    assert idle(made, [f"{key}=0.3"], curves) == {}
 
 
 def test_a_rate_that_no_schedule_drives_is_noted():

@@ -1,10 +1,13 @@
 """What tells jobs apart: names of keys, jobs that repeat each other."""
 
+import shlex
+import sys
+
 import pytest
 from omegaconf import OmegaConf
 
 from cosched.sweeps.curves import evaluate
-from cosched.sweeps.jobs import differing, names, of_schedule, ranges, repeats, repetition, words
+from cosched.sweeps.jobs import command, differing, names, of_schedule, ranges, repeats, repetition, words
 
 COSINE = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 0.1, "end_value": 0, "cycle_size": 10}
 
@@ -22,6 +25,18 @@ COSINE = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 0.1, "e
 )
 def test_a_key_is_called_by_as_much_of_it_as_tells_it_from_others(keys, paths, called):
     assert list(names(keys, paths).values()) == called
+
+
+@pytest.mark.parametrize(
+    ("program", "typed"),
+    [
+        ("/home/me/app.py", "python app.py ~scheduler a.b=1 'note=$x and y'"),
+        ("/bin/cosched-train", "cosched-train ~scheduler a.b=1 'note=$x and y'"),
+    ],
+)
+def test_the_command_of_a_job_can_be_typed(program, typed, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [program, "-m"])
+    assert shlex.split(command({"~scheduler": "", "a.b": "1", "note": "$x and y"})) == shlex.split(typed)
 
 
 def test_a_deletion_has_no_value():

@@ -35,7 +35,7 @@ def test_a_preview_loads_neither_torch_nor_ignite(folder):
     assert "evaluated 8 schedules at 800 events" in run.out
     assert "heavy: []" in run.out
     names = ["preview.csv", "schedules.csv", "schedules.png", "schedules.svg"]
-    assert sorted(path.name for path in (folder / "out").iterdir() if path.suffix != ".yaml") == names
+    assert sorted(path.name for path in (folder / "out").iterdir() if path.suffix not in (".yaml", ".html")) == names
     table = rows(folder / "out/schedules.csv")
     last = CosineAnnealing(start_value=0.1, end_value=0.001, cycle_size=15, cycle_mult=2, start_value_mult=0.8)
     assert [float(row["value"]) for row in table if row["job"] == "7"] == last.values(range(100)).tolist()
@@ -139,6 +139,15 @@ def test_of_many_jobs_the_distinct_curves_are_shown_with_their_counts(app, folde
     assert [line.split()[0] for line in run.out.splitlines() if " lr " in line] == ["8"] * 3
     assert re.search(r"\] cycles shrink to nothing .* \(jobs 16-23\)", words(run.out))
     assert len(rows(folder / "out/preview.csv")) == 24
+
+
+@pytest.mark.usefixtures("sketched")
+def test_a_page_is_written_where_plotly_is_installed(app, folder):
+    pytest.importorskip("plotly")
+    run = app(*PREVIEW, "train.schedule.cycle_mult=1,2", "hydra/callbacks=schedule_report").check()
+    assert "out/schedules.html\n" in run.out
+    assert "train.schedule.cycle_mult" in (folder / "out/schedules.html").read_text()
+    assert "out/sweep.html\n" in app("hydra/callbacks=schedule_report", "do=score").check().out
 
 
 @pytest.mark.usefixtures("sketched")
