@@ -126,7 +126,10 @@ class Phase(Schedule):
             {event - skip: number - before for event, number in found.items()}
             for found in self._whole.cycle_bounds(range(events.start + skip, events.stop + skip))
         )
-        return ({0: 1} if 0 in events else {}) | begun, ended
+        if 0 in events:  # a cycle that runs begins with the phase, and one that is over ends with the first event, too
+            begun = {0: 1} | begun
+            ended = ended if 0 in ended or self._runs(1) else {0: 1} | ended
+        return begun, ended
 
 
 def _unskipped(one: Phase) -> Phase:
