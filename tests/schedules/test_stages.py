@@ -93,7 +93,7 @@ stages: {durations: [2ep, 50%, null], lr: [0.1, 0.01, 0.001], batch: [16, 32, 64
          loss: [1, 0.5, 0]}
 scheduler:
   lr: {_target_: cosched.StagesScheduler, param_name: lr, durations: "${stages.durations}", levels: "${stages.lr}"}
-  batch: {_target_: cosched.StagesScheduler, param_name: engine.state.batch, durations: "${stages.durations}",
+  batch: {_target_: cosched.StagesScheduler, param_name: engine.state.batch_size, durations: "${stages.durations}",
           levels: "${stages.batch}", initial_value: 16}
   length: {_target_: cosched.StagesScheduler, param_name: engine.state.length, durations: "${stages.durations}",
            levels: "${stages.length}"}
@@ -105,7 +105,7 @@ scheduler:
 def test_one_table_is_for_several_parameters():
     optimizer, seen = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1), []
     engine = Engine(
-        lambda e, _: seen.append((optimizer.param_groups[0]["lr"], e.state.batch, e.state.length, e.state.loss))
+        lambda e, _: seen.append((optimizer.param_groups[0]["lr"], e.state.batch_size, e.state.length, e.state.loss))
     )
     engine.state.length, engine.state.loss = 128, 1.0
     cosched.attach(engine, OmegaConf.create(TABLE).scheduler, optimizer)
