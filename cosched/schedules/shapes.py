@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -99,6 +99,8 @@ class InverseSqrt(Schedule):
 
     def bounds(self, events: range) -> tuple[float, float] | None:  # noqa: D102
         found = hull(self(events[0]), self(events[-1]))
+        if self.power == 0.5:
+            return found  # each of its operations is rounded in order
         return known(widened(found, max(map(abs, found)), signed=True))
 
 
@@ -127,7 +129,7 @@ class StepDecay(Schedule):
     start_value: float | None
     gamma: float = 0.1
     every: Duration | None = None
-    milestones: list[Any] = field(default_factory=list)
+    milestones: list[Any] = ()  # type: ignore[assignment]  # a default that help can show
 
     _least: ClassVar[Mapping[str, int]] = {"every": 1}
 
