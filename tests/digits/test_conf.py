@@ -58,7 +58,7 @@ def test_a_preset_trains_in_any_run(tmp_path, preset, event):
     assert len(set(values)) > 1
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", [one for one in EXPERIMENTS if one not in ("branches", "rewarm")])
 def test_an_experiment_can_be_previewed(experiment):
     assert all(len(set(values)) > 1 for values in previewed(composed(f"+experiment={experiment}")).values())
 
