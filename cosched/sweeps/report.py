@@ -54,6 +54,7 @@ class ScheduleReport(Callback):
         self.title = ""
         self.earlier: dict[Path, int] = {}  # when the files of an earlier sweep in the folder were written
         self.jobs: dict[int, Result] = {}  # what the launcher was asked for, and got
+        self.stopped = 0  # the exit status of a sweep that was interrupted
         self.launcher = ""  # the class of the sweep's own launcher
         self.nan_stops = False  # whether the sweeper cannot go on after a NaN
         self.unsaid: Any = None  # sums up at the latest possible time, if the sweep does not come to its end
@@ -114,7 +115,7 @@ class ScheduleReport(Callback):
         value = job_return._return_value
         if job_return.status is JobStatus.FAILED:
             end: dict[str, Any] = {"status": "failed", "error": failure(value)}
-            if config.hydra.mode is RunMode.MULTIRUN:
+            if config.hydra.mode is RunMode.MULTIRUN and isinstance(value, Exception):  # an interrupt ends the sweep
                 log.error("job %s failed", config.hydra.job.get("num", ""), exc_info=value)
                 job_return.return_value = JobError(end["error"])
         else:
@@ -127,8 +128,10 @@ class ScheduleReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write ``sweep.csv`` and ``sweep.png``, print the ranked table; exit with status 1 if a job failed."""
-        if self.unsaid is not None and self.unsaid.detach() and self._sum_up():
-            sys.exit(1)
+        if self.unsaid is not None and self.unsaid.detach():
+            failed = self._sum_up()
+            if failed or self.stopped:
+                sys.exit(self.stopped or 1)
 
     def _last_words(self, process: int) -> None:
         if os.getpid() == process:  # and not that of a job, which was forked from it

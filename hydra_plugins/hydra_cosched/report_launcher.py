@@ -43,7 +43,8 @@ class ReportLauncher(Launcher):
             raise SystemExit(stop.code or 1) from stop
         except KeyboardInterrupt as stop:  # the report follows as the process ends
             print("interrupted: here is what is there", file=sys.stderr)
-            raise SystemExit(128 + getattr(stop, "number", signal.SIGINT)) from None  # as a shell says it
+            self.report.stopped = 128 + getattr(stop, "number", signal.SIGINT)  # as a shell says it
+            raise SystemExit(self.report.stopped) from None
         except BrokenExecutor as error:
             print(f"the launcher has lost a process: {(str(error).splitlines() or [''])[0]}", file=sys.stderr)
             raise SystemExit(1) from None

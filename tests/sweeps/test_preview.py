@@ -154,5 +154,5 @@ def test_a_page_is_written_where_plotly_is_installed(app, folder):
 def test_a_phase_that_stands_alone_is_no_schedule(app):
     run = app(*PREVIEW, "+cosched/phase@tail=constant", "tail.value=1").check()
     assert run.out.count(" lr ") == 1
-    alone = app(*PREVIEW, "~train", "+cosched/phase@tail=cosine_annealing").check()
+    alone = app(*PREVIEW, "~scheduler@train.schedule", "+cosched/phase@tail=cosine_annealing").check()
     assert "declares none" in alone.out

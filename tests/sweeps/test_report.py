@@ -93,6 +93,8 @@ def test_a_killed_worker_leaves_a_table_of_what_is_known(folder):
     command = [sys.executable, "app.py", "-m", "hydra.sweep.dir=out", REPORT, "hydra/launcher=joblib"]
     run = Run(*command, "hydra.launcher.n_jobs=2", "do=score,os_exit", cwd=folder)
     assert run.status == 1
+    assert "the launcher has lost a process" in run.err
+    assert "Traceback" not in run.err
     table = complete_table(run, folder)
     assert [row["job"] for row in table] == ["0", "1"]
     assert table[1]["error"] == "ended without a result"
@@ -232,7 +234,8 @@ def test_the_status_is_right_where_nothing_can_be_reported(app, monkeypatch):
 @sketched
 def test_an_interrupted_sweep_has_a_table_too(app, folder):
     run = app(REPORT, "do=score,interrupt,score")
-    assert run.status in (1, 130)  # Hydra 1.4 makes it 1
+    assert run.status == 130, "as a shell says it"
+    assert run.err == "interrupted: here is what is there\n"
     table = complete_table(run, folder)
     assert [bool(row["value"]) for row in table] == [True, False, False]
     assert [table[0]["error"], table[2]["error"]] == ["", "not run, or nothing is left of it"]
