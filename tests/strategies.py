@@ -107,9 +107,7 @@ def wild(rng, shape=None, depth=2, scale=1.0):
         if field.name == "lower" and rng.random() < 0.5:
             return float(rng.choice([-5.0, 0.0]))
         if shape is Stages and field.name != "whole":
-            return (
-                [events(), events(), None] if field.name == "durations" else rng.choice(number, 3).tolist()
-            )
+            return [events(), events(), None] if field.name == "durations" else rng.choice(number, 3).tolist()
         if field.type == "dict[str, Any]":
             ends = [events() if rng.random() < 0.9 else 0 for _ in range(3)] + [
                 events() if rng.random() < 0.5 else None
