@@ -28,20 +28,21 @@ if TYPE_CHECKING:
 class Outer(Schedule):
     """What has the cycles of another schedule, which stands inside."""
 
-    def _inner(self) -> Schedule:
+    def inner(self) -> Schedule:
+        """The schedule that stands inside."""
         raise NotImplementedError
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:  # noqa: D102
-        return self._inner().restarts(num_events)
+        return self.inner().restarts(num_events)
 
     def cycles(self, num_events: int) -> int:  # noqa: D102
-        return self._inner().cycles(num_events)
+        return self.inner().cycles(num_events)
 
     def _runs(self, num_events: int) -> bool:
-        return self._inner()._runs(num_events)
+        return self.inner()._runs(num_events)
 
     def cycle_bounds(self, events: range) -> Bounds:  # noqa: D102
-        return self._inner().cycle_bounds(events)
+        return self.inner().cycle_bounds(events)
 
 
 @register("scaled")
@@ -103,7 +104,7 @@ class Scaled(Outer):
                     f"{low} or {low + self.multiple}"
                 )
 
-    def _inner(self) -> Schedule:
+    def inner(self) -> Schedule:  # noqa: D102
         return cast("Schedule", self.schedule)
 
     def resolve_in(self: S, run: Run) -> S:  # noqa: D102
@@ -229,26 +230,27 @@ class Product(Schedule):
                     one._check_resolved()
 
     @property
-    def _parts(self) -> list[Schedule]:
+    def parts(self) -> list[Schedule]:
+        """What is multiplied: the factors that have events, each of which goes on for ever, if only with one value."""
         return self._once(_ending)
 
     def _values(self, steps: Array) -> Array:
         import numpy as np
 
-        return reduce(np.multiply, (one._values(steps) for one in self._parts), np.ones(steps.shape))
+        return reduce(np.multiply, (one._values(steps) for one in self.parts), np.ones(steps.shape))
 
     def _reached(self, duration: int) -> float:
-        return math.prod(one._reached(duration) for one in self._parts)
+        return math.prod(one._reached(duration) for one in self.parts)
 
     def bounds(self, events: range) -> tuple[float, float] | None:  # noqa: D102
-        found = [one.bounds(events) for one in self._parts]
+        found = [one.bounds(events) for one in self.parts]
         return None if None in found else known(reduce(times, cast("list[Interval]", found), (1.0, 1.0)))
 
     # Cycles are those of the parts that can have several, or one that ends.
 
     @property
     def _turning(self) -> list[Schedule]:
-        return [one for one in self._parts if _turns(one)]
+        return [one for one in self.parts if _turns(one)]
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:
         """The events at which a cycle begins in a factor; 0 is a start, not a restart."""
@@ -284,7 +286,7 @@ class Product(Schedule):
 
 def _turns(one: Schedule) -> bool:
     if isinstance(one, Outer):
-        return _turns(one._inner())
+        return _turns(one.inner())
     kind = registry.shape(one.shape) if isinstance(one, Phase) else type(one)
     return kind.cycle_bounds is not Schedule.cycle_bounds
 

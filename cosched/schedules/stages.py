@@ -60,7 +60,7 @@ class Stages(Outer):
         self.levels = [number(f"levels[{i}]", one) for i, one in enumerate(self.levels)]
         super().__post_init__()
 
-    def _inner(self) -> Schedule:
+    def inner(self) -> Schedule:  # noqa: D102
         return self._once(_phases)
 
     def resolve_in(self: S, run: Run) -> S:  # noqa: D102
@@ -69,7 +69,9 @@ class Stages(Outer):
         events = [span and run.events(f"durations[{i}]", span, 0) for i, span in enumerate(declared)]
         end = run.num_events if run.span is None else run.span
         if one.whole and end is not None and None not in events:
-            cut = [span for span in declared if isinstance(span, str) and ("." in span or span[-2:] not in ("ep", "it"))]
+            cut = [
+                span for span in declared if isinstance(span, str) and ("." in span or span[-2:] not in ("ep", "it"))
+            ]
             if abs(sum(events) - end) >= max(len(cut), 1):  # each leaves less than an event
                 raise ValueError(
                     f"durations={declared} are {sum(events)} events together, and the run has {end}: make them as "
@@ -82,13 +84,13 @@ class Stages(Outer):
         return {f"durations[{i}]": span for i, span in enumerate(self.durations) if span is not None}
 
     def _values(self, steps: Array) -> Array:
-        return self._inner()._values(steps)
+        return self.inner()._values(steps)
 
     def _reached(self, duration: int) -> float:
-        return self._inner()._reached(duration)
+        return self.inner()._reached(duration)
 
     def bounds(self, events: range) -> tuple[float, float] | None:  # noqa: D102
-        return self._inner().bounds(events)
+        return self.inner().bounds(events)
 
 
 def _phases(stages: Stages) -> Phases:

@@ -12,7 +12,7 @@ from bisect import bisect_left
 import numpy as np
 import numpy.typing as npt
 
-from cosched.schedules.combined import Scaled
+from cosched.schedules.combined import Outer, Product
 from cosched.schedules.cyclical import CyclicalSchedule
 from cosched.schedules.phases import Phases
 from cosched.schedules.schedule import Schedule
@@ -135,8 +135,10 @@ def _least(schedule: Schedule, events: Events, values: Values, edges: Events, si
 
 def turns(schedule: Schedule, edges: Events, stop: int) -> Events:
     """The events before ``stop`` at which the schedule may turn, or where there are many, those near ``edges``."""
-    if isinstance(schedule, Scaled):
-        return turns(schedule.schedule, edges, stop)
+    if isinstance(schedule, Outer):
+        return turns(schedule.inner(), edges, stop)
+    if isinstance(schedule, Product):
+        return np.concatenate([np.empty(0, np.int64), *(turns(one, edges, stop) for one in schedule.parts)])
     if isinstance(schedule, PiecewiseLinear):
         found = np.array([event for event, _ in schedule.milestones], dtype=np.int64)
     elif isinstance(schedule, Phases):
