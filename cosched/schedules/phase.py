@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import field, fields, make_dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -133,7 +134,8 @@ class Phase(Schedule):
 
 
 def _unskipped(one: Phase) -> Phase:
-    whole: Phase = replace(one, skip=0)  # type: ignore[call-arg]
+    whole = copy(one)  # made anew, it would warn again of what it has warned of
+    object.__setattr__(whole, "skip", 0)
     return whole
 
 
