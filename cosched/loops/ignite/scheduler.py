@@ -57,7 +57,8 @@ class BoundScheduler(Bound, ParamScheduler):
         relative: whether the schedule multiplies what each group held at first; for ``lr`` its ``lr_scale``, too.
         initial_value: what an attribute of ``engine.state`` that does not exist yet begins with; null: it has to exist.
         event: what the schedule counts, ``ITERATION_STARTED`` or ``EPOCH_STARTED``.
-        on_mismatch: what holds where a checkpoint has another schedule: ``config``, ``checkpoint``, or ``error``: stop.
+        on_mismatch: what holds where a checkpoint has another schedule: ``config``, ``checkpoint``, ``branch``: the
+            configured one, which begins where the checkpoint's has come to, or ``error``: stop.
         tokens_per_iteration: tokens of an iteration of the clock, for durations such as ``2Btok``; None: unknown.
         batch_size: samples of an iteration, of all processes together, for durations such as ``500ksample``.
 
