@@ -1,8 +1,15 @@
 """The main job's command, as a user types it."""
 
+import contextlib
 import csv
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
 import sys
+import termios
 
 import pytest
 import torch
@@ -26,7 +33,11 @@ def test_a_run_leaves_its_results_in_its_folder(tmp_path):
         assert f"out/{name}" in run.out
     assert (out / "applied.png").read_bytes().startswith(b"\x89PNG")
     assert "run.lock" not in run.out
-    assert "/2 [" in run.err, "a progress bar"
+    assert run.err == "", "no progress bar where it is not seen"
+    log = (out / "train.log").read_text()
+    assert f"run {json.loads((out / 'run.json').read_text())['run']}: 2 epochs of 15 iterations on " in log
+    assert f"epoch 2 of 2, iteration 30: lr {column(history(out), 'lr')[-1]:.6g}, train_loss " in log
+    assert log.endswith(run.out.splitlines()[0] + "\n")
     rows = history(out)
     assert list(rows[0]) == ["iteration", "epoch", "lr", "train_loss", "val_accuracy", "val_loss"]
     assert [int(row["iteration"]) for row in rows] == list(range(1, 31))
@@ -36,6 +47,38 @@ def test_a_run_leaves_its_results_in_its_folder(tmp_path):
     state = torch.load(out / "checkpoint_30.pt", weights_only=True)
     assert state["trainer"]["iteration"] == 30
     assert state["scheduler lr"]["event_index"] == 30
+
+
+def in_a_terminal(columns, folder, *command):
+    """What a command shows in a terminal of so many columns, a line for each time that the bar is drawn."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        os.execv(command[0], [str(one) for one in command])
+    shown = b""
+    with contextlib.suppress(OSError):  # at the end
+        while more := os.read(terminal, 4096):
+            shown += more
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown
+    return re.split(r"[\r\n]+", shown.decode())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_progress_bar_fits_the_terminal_and_shows_rate_loss_and_accuracy(tmp_path, columns):
+    options = [*TINY, "trainer.progress_bar=true", "trainer.max_epochs=2", "hydra.run.dir=out"]
+    lines = in_a_terminal(columns, tmp_path, JOB, *options)
+    bars = [line for line in lines if "|" in line]
+    assert all(len(bar) < columns for bar in bars)
+    last = history(tmp_path / "out")[-1]
+    assert re.search(r"2/2 \|█+\| \d\d:\d\d<00:00, ", bars[-1])
+    assert bars[-1].endswith(
+        f"lr={float(last['lr']):.3g}, loss={float(last['train_loss']):.3g}, accuracy={float(last['val_accuracy']):.3g}"
+    )
+    assert "\x1b" not in bars[-1]
 
 
 def test_the_preview_knows_the_length_of_the_run(tmp_path):
