@@ -28,10 +28,14 @@ import logging
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
 
 from cosched import ConfigError
 
@@ -131,6 +135,21 @@ def refuse_used(folder: Path) -> None:
             f"{folder} has the checkpoints of a run ({', '.join(file.name for _, file in used)}): continue that run "
             f"with resume_from={folder}, or choose another folder with hydra.run.dir"
         )
+
+
+class Guard(Callback):
+    """Refuses, before Hydra writes the config of a run into its folder, one that has the checkpoints of another run."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse as `refuse_used` does, by ending the process: Hydra makes warnings of a callback's other errors."""
+        folder, source = Path(str(config.hydra.run.dir)), OmegaConf.select(config, "resume_from")
+        source = folder.parent if source is None else Path(str(source))
+        if (source.parent if source.is_file() else source).resolve() != folder.resolve():
+            try:
+                refuse_used(folder)
+            except ConfigError as error:
+                print(error, file=sys.stderr)
+                sys.exit(1)
 
 
 def begin(folder: Path, run: Mapping[str, Any], iteration: int) -> None:

@@ -49,6 +49,17 @@ def test_a_run_leaves_its_results_in_its_folder(tmp_path):
     assert state["scheduler lr"]["event_index"] == 30
 
 
+def test_a_run_in_the_folder_of_another_is_refused_before_anything_is_written(tmp_path):
+    Start(JOB, *TINY, "trainer.max_epochs=1", "hydra.run.dir=out", cwd=tmp_path).check()
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    for more in [], ["resume_from=out/nowhere"]:
+        run = Start(JOB, *TINY, "trainer.max_epochs=2", "hydra.run.dir=out", *more, cwd=tmp_path)
+        assert run.status == 1
+        assert run.err.startswith("out has the checkpoints of a run (checkpoint_15.pt): continue that run with ")
+        assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+    Start(JOB, *TINY, "trainer.max_epochs=1", "hydra.run.dir=out", "resume_from=out", cwd=tmp_path).check()
+
+
 def in_a_terminal(columns, folder, *command):
     """What a command shows in a terminal of so many columns, a line for each time that the bar is drawn."""
     pid, terminal = pty.fork()
