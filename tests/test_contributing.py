@@ -122,7 +122,7 @@ def test_a_checkpoint_of_it_names_the_remedy_where_the_package_is_missing(app, t
 def test_it_is_swept_and_previewed(app, tmp_path):
     sweep = ["-m", *FIELDS, "scheduler.cycle_size=4,5,5", "hydra.sweep.dir=out"]
     shown = app(*sweep, "hydra/launcher=preview").check().out
-    assert "same curve as job 1" in shown
+    assert "does the same as job 1" in shown
     with (tmp_path / "out/schedules.csv").open() as file:
         values = [float(row["value"]) for row in csv.DictReader(file) if row["job"] == "0"]
     assert values[:5] == pytest.approx([square(i, 4) for i in range(5)], abs=1e-15)
