@@ -40,7 +40,7 @@ class CyclicalSchedule(Schedule):
             that has been reached before, in a phase after another one or in a branch.
         end_value: the value that the first cycle anneals to, in the same unit.
         cycle_size: how many events the first cycle anneals, or with a unit (``10ep``, ``500it``, ``25%``): at least 2,
-            or 1 where that is not one value for ever, as with ``num_cycles`` or ``start_value_mult``.
+            or 1 with a ``start_value_mult`` or ``num_cycles``, for else it is its start value for ever.
         cycle_mult: the factor on the lengths of each following cycle, above 0; they are cut to whole events.
         start_value_mult: the factor on the start value of each following cycle.
         end_value_mult: the factor on the end value of each following cycle.
@@ -76,8 +76,8 @@ class CyclicalSchedule(Schedule):
     def __post_init__(self) -> None:
         if type(self.cycle_size) is int and self.cycle_size == 1 and self._least["cycle_size"] == 2:
             raise ValueError(
-                "cycle_size=1 must be a whole number of at least 2, for with cycles of one event the values never "
-                "change. To anneal within each epoch, count iterations: cycle_size='1ep' and "
+                "cycle_size=1 must be a whole number of at least 2, for a cycle of one event has its start value "
+                "only. To anneal within each epoch, count iterations: cycle_size='1ep' and "
                 "event=ITERATION_STARTED. For a factor at each event, give start_value_mult"
             )
         super().__post_init__()
@@ -99,9 +99,9 @@ class CyclicalSchedule(Schedule):
 
     @property
     def _least(self) -> Mapping[str, int]:  # type: ignore[override]
-        # Cycles of one event are one value for ever, unless something sets the first one apart from what follows.
-        alike = self.num_cycles is None and not self.warmup_duration and self.cycle_mult == 1
-        return {"cycle_size": 2 if alike and self.start_value_mult == 1 else 1, "num_cycles": 1}
+        # Cycles of one event have their start values alone: a mistake, unless these differ or the cycles end.
+        alike = self.num_cycles is None and self.start_value_mult == 1
+        return {"cycle_size": 2 if alike else 1, "num_cycles": 1}
 
     @property
     def _cycles(self) -> Cycles:

@@ -194,14 +194,14 @@ def test_a_cycle_of_one_event_has_its_start_value():
     halves = CosineAnnealing(start_value=1, end_value=0, cycle_size=1, start_value_mult=0.5)
     assert halves.values(range(4)).tolist() == [1, 0.5, 0.25, 0.125]
     assert halves.restarts(4).tolist() == [1, 2, 3]
-    longer = CosineAnnealing(start_value=1, end_value=0, cycle_size=1, cycle_mult=2)
+    longer = CosineAnnealing(start_value=1, end_value=0, cycle_size=1, cycle_mult=2, num_cycles=9)
     assert longer.values(range(4)).round(12).tolist() == [1, 1, 0.5, 1]
     assert longer.restarts(31).tolist() == [1, 3, 7, 15]
     once = CosineAnnealing(start_value=1, end_value=0.25, cycle_size=1, num_cycles=1)
     assert once.values(range(3)).tolist() == [1, 0.25, 0.25]
-    back = CosineAnnealing(start_value=1, end_value=0, cycle_size=1, warmup_duration=2)
+    back = CosineAnnealing(start_value=1, end_value=0, cycle_size=1, warmup_duration=2, num_cycles=3)
     assert back.values(range(6)).tolist() == [1, 0, 0.5, 1, 0, 0.5]
-    shrinking = CosineAnnealing(start_value=1, end_value=0.25, cycle_size=1, cycle_mult=0.5)
+    shrinking = CosineAnnealing(start_value=1, end_value=0.25, cycle_size=1, cycle_mult=0.5, num_cycles=9)
     assert shrinking.values(range(3)).tolist() == [1, 0.25, 0.25]
 
 
