@@ -75,6 +75,23 @@ def test_a_killed_run_is_continued_bit_by_bit(tmp_path, event, points):
         assert result(folder) == expected
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", ["ignite", "torch"])
+def test_a_killed_branch_is_continued_bit_by_bit(tmp_path, loop):
+    trunk = ["scheduler=constant", "scheduler.value=0.1", "trainer.max_epochs=1", "trainer.checkpoint_every=4"]
+    train_tiny(tmp_path / "trunk", *trunk)
+    branch = ["scheduler=linear_decay", "scheduler.start_value=null", "scheduler.on_mismatch=branch", f"loop={loop}"]
+    overrides = [*branch, THREE, "trainer.checkpoint_every=4", f"resume_from={tmp_path / 'trunk'}"]
+    train_tiny(tmp_path / "whole", *overrides)
+    expected = result(tmp_path / "whole")
+    rng = random.Random(loop)
+    for point in range(3):
+        folder = tmp_path / f"killed_{point}"
+        killed(folder, rng.randrange(16, 40), rng, *overrides)
+        train_tiny(folder, *overrides, *resumed(folder))
+        assert result(folder) == expected
+
+
 def steps(act, folder, *overrides):
     """Train, and call ``act`` with the name of each function that is entered or left while the run begins to write."""
     inside = False
