@@ -150,7 +150,10 @@ def test_a_run_that_is_done_is_only_evaluated(stopped, capsys):
             "scheduler.ema.param_name=engine.state.ema_momentum is of an ignite engine, not of loop=torch: use loop",
         ),
         ("loop=torch scheduler.end_value=-1", "lr: lr is -"),
-        ("loop=torch scheduler.cycle_size=1", "scheduler: cycle_size=1 must be a whole number of at least 2"),
+        (
+            "loop=torch scheduler.cycle_size=1 scheduler.cycle_mult=1",
+            "scheduler: cycle_size=1 must be a whole number of at least 2",
+        ),
     ],
 )
 def test_what_a_loop_cannot_do_is_refused_before_anything_is_written(tmp_path, overrides, message):

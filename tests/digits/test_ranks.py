@@ -96,7 +96,7 @@ def test_two_ranks_train_as_one_does_and_one_writes(tmp_path):
 
 @pytest.mark.slow
 def test_a_mistake_is_told_without_a_traceback(tmp_path):
-    run = Run(JOB, *TWO, "scheduler.cycle_size=1", cwd=tmp_path)
+    run = Run(JOB, *TWO, "scheduler.cycle_size=1", "scheduler.cycle_mult=1", cwd=tmp_path)
     assert run.status == 1
     assert "scheduler: cycle_size=1 must be a whole number of at least 2" in run.err
     assert "Traceback" not in run.err

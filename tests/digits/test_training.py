@@ -63,14 +63,17 @@ def test_any_optimizer_of_torch_and_no_schedule_at_all(tmp_path):
 
 MISTAKES = [
     ("+scheduler.cycle_mlt=2", "scheduler: CosineAnnealingScheduler has no field 'cycle_mlt': did you mean"),
-    ("scheduler.cycle_size=1", "scheduler: cycle_size=1 must be a whole number of at least 2"),
+    ("scheduler.cycle_size=1 scheduler.cycle_mult=1", "scheduler: cycle_size=1 must be a whole number of at least 2"),
     ("scheduler.cycle_size=abc", "scheduler: cycle_size='abc' is"),
     ("scheduler.param_name=Ir", "scheduler: param_name='Ir' names no number to schedule: did you mean 'lr'?"),
     ("scheduler.cycle_mult=0", "scheduler: cycle_mult=0.0 must be above 0 (and below 2**53): 1 keeps the length"),
     ("scheduler.start_value=nan", "scheduler: start_value=nan is not finite: give a finite number"),
     ("scheduler=linear_cyclical", "scheduler: Missing mandatory value: start_value"),
     ("scheduler=wsd +scheduler.phases.x.value=1", "scheduler: phases.x={'value': 1} is"),
-    ("scheduler.cycle_size=1ep scheduler.event=EPOCH_STARTED", "lr: cycle_size='1ep' is 1 epochs where epoch_"),
+    (
+        "scheduler.cycle_size=1ep scheduler.cycle_mult=1 scheduler.event=EPOCH_STARTED",
+        "lr: cycle_size='1ep' is 1 epochs where epoch_",
+    ),
     ("scheduler.end_value=-1", "lr: lr is -"),
     ("optimizer._target_=torch.load", "optimizer: _target_=torch.load would call torch.load"),
     ("trainer.device=gpu", "trainer.device=gpu cannot be used here: Expected one of cpu, "),
