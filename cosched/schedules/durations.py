@@ -11,7 +11,7 @@ MAX_EVENTS = 2**53  # event counts up to here are exact in float64, so positions
 
 Duration = int | str  # events of the schedule's own event, or a number with a unit
 
-_FORM = re.compile(r"(-?[0-9]{1,400})(?:\.([0-9]{1,400}))? ?(ep|it|%|([kMBGT]?)(tok|sample))")
+FORM = re.compile(r"(-?[0-9]{1,400})(?:\.([0-9]{1,400}))? ?(ep|it|%|([kMBGT]?)(tok|sample))")
 _FORMS = (
     "an integer counts events; units are '10ep' (epochs), '500it' (whole iterations), '25%' (of the run), '2Btok' "
     "(tokens) and '500ksample' (samples), with k, M, B or G, T for their thousands, millions, billions, trillions"
@@ -171,7 +171,7 @@ def parse(field: str, text: str) -> tuple[int, int, str]:
     Raises:
         ValueError: ``text`` is not a duration.
     """
-    match = _FORM.fullmatch(text)
+    match = FORM.fullmatch(text)
     if match is None or (match[2] and match[3] == "it"):
         raise ValueError(f"{field}={text!r} is not a duration: {_FORMS}")
     if text.startswith("-"):
