@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-next test-versions test-more bench lint
+.PHONY: train test test-next test-versions test-more docs bench lint
 
 train: $(VENV)/ready
 	$(BIN)/cosched-train $(ARGS)
@@ -25,9 +25,14 @@ test-versions:
 # What takes its time, other people's training loops, launchers and sweepers, which this installs. (timm would bring a
 # torchvision for another torch; what is tested of it does without.)
 test-more: $(VENV)/ready
-	$(PIP) --constraint constraints.txt --editable '.[accelerate,browser,lightning,migration,sweeps,transformers]'
+	$(PIP) --constraint constraints.txt --editable '.[accelerate,browser,docs,lightning,migration,sweeps,transformers]'
 	$(PIP) --constraint constraints.txt --no-deps timm
 	$(BIN)/pytest -m 'sweeps or slow or loops or browser' $(ARGS)
+
+# The site, into docs/_build/html; a warning is an error, and it fetches nothing.
+docs: $(VENV)/ready
+	$(PIP) --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 
 # Every figure beside its peers, into benchmarks/RESULTS.md.
 bench: $(VENV)/ready
