@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from helpers import JOB, ROOT, TINY, Run, Start
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -119,7 +118,7 @@ class Reader:
         vars(self.module).update(test.globs)
 
     def _yaml(self, one: Block) -> None:
-        check(yaml.safe_load(one.text))
+        check(one.text)
         if "defaults:" in one.text.partition("\n\n")[0]:
             make(self.folder / "fragment", one.text)
 
@@ -169,10 +168,16 @@ def is_option(data: Any) -> bool:
     return isinstance(data, dict) and ("_target_" in data or any("@_here_" in str(one) for one in listed))
 
 
-def check(data: Any) -> None:
+def loaded(text: str) -> Any:
+    """YAML as Hydra reads it, for which 1e-4 is a number."""
+    return OmegaConf.to_container(OmegaConf.create(text))
+
+
+def check(text: str) -> None:
     """Ask the JSON Schema that editors have."""
     import jsonschema
 
+    data = loaded(text)
     schema = json_schema(app=not is_option(data))
     errors = [one.message for one in jsonschema.Draft202012Validator(schema).iter_errors(data)]
     assert not errors, errors
@@ -180,7 +185,7 @@ def check(data: Any) -> None:
 
 def make(folder: Path, text: str) -> None:
     """Compose a config, and make the schedules in it, but for those of which a value is still to be given."""
-    data = yaml.safe_load(text)
+    data = loaded(text)
     place = folder / "scheduler" if is_option(data) else folder
     place.mkdir(parents=True, exist_ok=True)
     (place / "fragment.yaml").write_text(text)

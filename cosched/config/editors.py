@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import pkgutil
 import types
 from collections.abc import Iterator, Mapping
@@ -19,6 +21,7 @@ Node = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 GROUPS = {"scheduler": "cosched/schema", "phase": "cosched/phase"}  # where the kinds of nodes stand for Hydra
+LATER = r"\$\{|^\?\?\?$"  # of text that stands for a value
 SCALARS: dict[Any, Node] = {
     float: {"type": "number"},
     int: {"type": "integer"},
@@ -26,6 +29,24 @@ SCALARS: dict[Any, Node] = {
     str: {"type": "string"},
     type(None): {"type": "null"},
 }
+
+
+def add_schema(commands: Any) -> None:
+    """``cosched schema [app|scheduler]``: prints the JSON Schema, for editors."""
+    parser = commands.add_parser(
+        "schema",
+        help="print a JSON Schema, with which editors complete and check configs",
+        description="Print the JSON Schema of an app's config, or of the files in its group `scheduler`, with the "
+        "shapes of all installed packages. Editors take it from a file's first line: "
+        "# yaml-language-server: $schema=FILE",
+    )
+    parser.add_argument("kind", nargs="?", choices=("app", "scheduler"), default="app", help="of what, by default app")
+    parser.set_defaults(run=lambda given: print(text(app=given.kind == "app")))
+
+
+def text(app: bool = True) -> str:
+    """The JSON Schema as the file that editors read."""
+    return json.dumps(json_schema(app), indent=1)
 
 
 def json_schema(app: bool = True) -> Node:
@@ -36,10 +57,10 @@ def json_schema(app: bool = True) -> Node:
     what is not a scheduler is not looked at.
     """
     names = registry.names()
-    defs: Node = {"later": {"description": "an interpolation, or ???", "type": "string", "pattern": r"\$\{|^\?\?\?$"}}
+    defs: Node = {"later": {"description": "an interpolation, or ???", "type": "string", "pattern": LATER}}
     for kind, group in GROUPS.items():
         for name in names:
-            defs[f"{kind}.{name}"] = _node(schema(group, name))
+            defs[f"{kind}.{name}"] = _shared(_node(schema(group, name)), defs)
         defs[kind] = _any(kind, {name: defs[f"{kind}.{name}"]["properties"] for name in names})
     defs["app"] = {
         "type": "object",
@@ -95,6 +116,16 @@ def _node(kind: Any) -> Node:
     return {"type": "object", "description": summary, "properties": properties, "additionalProperties": False}
 
 
+def _shared(node: Node, defs: Node) -> Node:
+    """The node with its fields in ``defs``, once each, for most shapes have the same."""
+    for key, one in node["properties"].items():
+        if "description" in one:
+            names = (f"field.{key}{i or ''}" for i in itertools.count())
+            name = next(name for name in names if defs.setdefault(name, one) == one)
+            node["properties"][key] = _ref(name)
+    return node
+
+
 def _any(kind: str, shapes: dict[str, Node]) -> Node:
     """A scheduler, or a phase, of the shape that it names; else with fields of any; or several schedulers."""
     ways: dict[str, list[Node]] = {}
@@ -110,8 +141,9 @@ def _any(kind: str, shapes: dict[str, Node]) -> Node:
     several = kind == "scheduler"
     return {
         "type": ["object", "null", "array", "string"] if several else ["object", "string"],
+        "pattern": LATER,
         "properties": {key: one[0] if len(one) == 1 else {"anyOf": one} for key, one in ways.items()},
-        "additionalProperties": {"type": ["object", "null", "array"], **_ref(kind)} if several else False,
+        "additionalProperties": {"type": ["object", "null", "array", "string"], **_ref(kind)} if several else False,
         "items": _ref(kind),
         "allOf": rules,
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cosched
+from cosched.config.editors import add_schema
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,7 +21,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         add(commands)
     given = parser.parse_args(arguments)
     try:
-        cosched.require("cosched", "plot", "matplotlib", "rich")
         sys.exit(given.run(given))
     except ModuleNotFoundError as error:
         sys.exit(str(error))
@@ -47,6 +47,7 @@ def add_report(commands: Any) -> None:
 
 
 def _report(given: argparse.Namespace) -> int | str:
+    cosched.require("cosched report", "plot", "matplotlib", "rich")
     from cosched.sweeps.results import collect
     from cosched.sweeps.summary import sum_up
 
@@ -66,4 +67,4 @@ def _report(given: argparse.Namespace) -> int | str:
     return int(any(result.error is not None for result in results))
 
 
-COMMANDS = (add_report,)
+COMMANDS = (add_report, add_schema)
