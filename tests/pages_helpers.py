@@ -183,8 +183,8 @@ def check(text: str) -> None:
     assert not errors, errors
 
 
-def make(folder: Path, text: str) -> None:
-    """Compose a config, and make the schedules in it, but for those of which a value is still to be given."""
+def make(folder: Path, text: str) -> Any:
+    """Compose a config, and make the schedules in it, if none of their values is still to be given."""
     data = loaded(text)
     place = folder / "scheduler" if is_option(data) else folder
     place.mkdir(parents=True, exist_ok=True)
@@ -193,4 +193,5 @@ def make(folder: Path, text: str) -> None:
     with initialize_config_dir(str(folder), version_base=None):
         config = compose(None, ["+scheduler=fragment"]) if is_option(data) else compose("fragment")
     with contextlib.suppress(MissingMandatoryValue):
-        OmegaConf.to_object(config)
+        return OmegaConf.to_object(config)
+    return None
