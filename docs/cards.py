@@ -9,7 +9,7 @@ import doctest
 import inspect
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields
 from enum import Enum
@@ -97,11 +97,11 @@ def shown(name: str) -> tuple[cosched.Schedule, int]:
 
 
 def draw(folder: Path) -> None:
-    """Draw all of them, without a ground and in colours for light and dark pages."""
+    """Draw all of them, large and small, without a ground and in colours for light and dark pages."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    folder.mkdir(exist_ok=True)
+    (folder / "small").mkdir(parents=True, exist_ok=True)
     grey = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GREY)
     with rc_context({"svg.hashsalt": "cosched", **grey}):
         for name in [*shapes(), *presets()]:
@@ -111,6 +111,9 @@ def draw(folder: Path) -> None:
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(alpha=0.25)
             figure.savefig(folder / f"{name}.svg", transparent=True, metadata={"Date": None})
+            axes.set_axis_off()
+            axes.lines[0].set_linewidth(5)
+            figure.savefig(folder / "small" / f"{name}.svg", transparent=True, metadata={"Date": None})
 
 
 def card(name: str) -> str:
@@ -141,19 +144,18 @@ def card(name: str) -> str:
     return "\n\n".join(parts)
 
 
-def overview(names: Sequence[str]) -> str:
-    """Small pictures that lead to the cards."""
+def overview(what: str) -> str:
+    """Small pictures of the shapes, or of the presets, that lead to the cards."""
     links = "".join(
-        f'<a href="#{name}"><img src="_images/{name}.svg" alt="" loading="lazy"><span>{name}</span></a>'
-        for name in names
+        f'<a href="#{name}"><img src="_static/{name}.svg" alt="" loading="lazy"><span>{name}</span></a>'
+        for name in {"shapes": shapes, "presets": presets}[what]()
     )
     return f'<div class="overview">{links}</div>'
 
 
 def gallery(what: str) -> str:
-    """All cards of the shapes, or of the presets, below an overview."""
-    names = {"shapes": shapes, "presets": presets}[what]()
-    return "\n\n".join([overview(names), *map(card, names)])
+    """All cards of the shapes, or of the presets."""
+    return "\n\n".join(map(card, {"shapes": shapes, "presets": presets}[what]()))
 
 
 def summary(name: str) -> str:

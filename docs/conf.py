@@ -22,13 +22,15 @@ suppress_warnings = ["misc.highlighting_failure"]  # `${...}` and `...` in YAML 
 autodoc_inherit_docstrings = False  # a method is described where it is declared
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # signatures show them
+napoleon_custom_sections = [("Attributes", "params_style")]  # fields in a list, not an entry each
 napoleon_use_rtype = False
+toc_object_entries_show_parents = "hide"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 
 html_theme = "furo"
 html_title = f"cosched {release}"
-html_static_path = ["_static"]
+html_static_path = ["_static", "_generated/small"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_copy_source = False

@@ -18,6 +18,7 @@ import cards
 import tables
 
 MAKERS: dict[str, Callable[[str], str]] = {
+    "overview": cards.overview,
     "gallery": cards.gallery,
     "config": tables.config,
     "command": tables.command,
@@ -56,6 +57,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """What Sphinx calls."""
     app.add_directive("generated", Generated)
     app.add_html_math_renderer("mathml", (_mathml("inline"), None), (_mathml("block"), None))
-    app.connect("builder-inited", lambda app: cards.draw(Path(app.srcdir) / "_generated"))
+    app.connect("config-inited", lambda app, _: cards.draw(Path(app.srcdir) / "_generated"), priority=100)
     app.connect("autodoc-process-docstring", _shorten, priority=100)  # before napoleon
     return {"parallel_read_safe": True}

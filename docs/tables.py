@@ -164,7 +164,7 @@ def job() -> str:
 
     note(settings.Settings, "")
     lines = [
-        (f"`{key}`", "" if hints.get(key, Any) is Any else typed(hints[key]), f"`{value}`", comment)
+        (f"`{key}`", typed(hints.get(key, Any)), f"`{value}`", comment)
         for key, value, comment in _commented((CONF / "config.yaml").read_text(encoding="utf-8"))
         if not key.startswith(("hydra", "defaults"))
     ]

@@ -91,6 +91,6 @@ def test_pictures_are_drawn_without_a_ground(tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "shapes", lambda: ["cosine_annealing"])
     monkeypatch.setattr(cards, "presets", lambda: ["sgdr"])
     cards.draw(tmp_path / "pictures")
-    files = sorted((tmp_path / "pictures").iterdir())
-    assert [file.name for file in files] == ["cosine_annealing.svg", "sgdr.svg"]
+    files = sorted((tmp_path / "pictures").rglob("*.svg"))
+    assert [file.name for file in files] == ["cosine_annealing.svg", "sgdr.svg"] * 2
     assert all("http://www.w3.org/2000/svg" in file.read_text() for file in files)
