@@ -127,6 +127,8 @@ class Reader:
 
     def _command(self, line: str) -> str:
         program, *arguments = shlex.split(line, comments=True)
+        if {*shlex.shlex(line, posix=True, punctuation_chars=True)} & {">", "|", "&&"}:  # the shell's
+            program = ""
         if program == "cosched-train":
             tiny = () if {"--help", "--hydra-help", "--version"} & {*arguments} else TINY
             done = Start(JOB, *arguments, *tiny, cwd=self.folder)
