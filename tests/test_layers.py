@@ -17,7 +17,7 @@ HOUSE = {
     "config": ["schedules", "config"],
     "binding": ["schedules", "config", "binding"],
     "loops": ["schedules", "config", "binding", "loops"],
-    "sweeps": ["schedules", "config", "binding.domains", "sweeps"],
+    "sweeps": ["schedules", "config", "binding.domains", "binding.checkpoint", "sweeps"],
     "conf": [],
     "digits": ["digits"],  # and names of `cosched` itself
 }

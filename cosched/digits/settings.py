@@ -47,6 +47,14 @@ class DistributedSettings:
 
 
 @dataclass
+class CoschedSettings:
+    """The node ``cosched``."""
+
+    resume_from: Any = MISSING
+    resume_at: int | str | None = MISSING
+
+
+@dataclass
 class Settings:
     """The whole config; what is `Any` here is open, as that of an optimizer, or has a schema of its own."""
 
@@ -63,6 +71,7 @@ class Settings:
     keep_checkpoints: Any = MISSING
     snapshots: bool = MISSING
     logger: Logger | None = MISSING
+    cosched: CoschedSettings = field(default_factory=CoschedSettings)
 
 
 ConfigStore.instance().store("settings", Settings, provider="cosched")

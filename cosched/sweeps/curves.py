@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -100,13 +100,34 @@ def fields_at(config: DictConfig, path: str) -> dict[str, Any]:
     return cast("dict[str, Any]", node)
 
 
-def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int, **more: Any) -> Curve:
+def curve(
+    path: str,
+    fields: Mapping[str, Any],
+    epochs: int,
+    epoch_length: int,
+    *,
+    in_force: Callable[[str, Binding, Run], Binding] | None = None,
+    **more: Any,
+) -> Curve:
     """Evaluate the scheduler that ``fields`` declare over a run of ``epochs`` times ``epoch_length`` iterations.
 
-    ``more`` is what else is known of the run, a `Run`: ``max_iters``, where those end it, ``batch_size``.
+    ``more`` is what else is known of the run, a `Run`: ``max_iters``, where those end it, ``batch_size``. ``in_force``
+    gives the schedule that takes the place of the declared one, as where the run goes on from another one.
 
     Raises:
         ValueError: they do not describe a scheduler; the message names the field and the remedy.
+    """
+    declared, warned = read(fields)
+    if in_force is not None:
+        declared = in_force(path, declared, run_of(declared, epochs, epoch_length, **more))
+    return over(path, declared, warned, epochs, epoch_length, **more)
+
+
+def read(fields: Mapping[str, Any]) -> tuple[Binding, list[str]]:
+    """The scheduler that ``fields`` declare, and what is odd about that alone.
+
+    Raises:
+        ValueError: as for `curve`.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -116,11 +137,15 @@ def curve(path: str, fields: Mapping[str, Any], epochs: int, epoch_length: int, 
             raise ValueError(str(error).splitlines()[0]) from error
         except (ArithmeticError, AttributeError, TypeError) as error:
             raise ValueError(str(error)) from error
-    return over(path, declared, [*(str(w.message) for w in caught), *idle(declared)], epochs, epoch_length, **more)
+    return declared, [*(str(w.message) for w in caught), *idle(declared)]
 
 
-def over(path: str, declared: Binding, warned: list[str], epochs: int, epoch_length: int, **more: Any) -> Curve:
-    """Evaluate a scheduler over a run, as `curve` does."""
+def run_of(declared: Binding, epochs: int, epoch_length: int, **more: Any) -> Run:
+    """The run in which a scheduler counts its events.
+
+    Raises:
+        ValueError: it has none, or too many.
+    """
     if epochs < 1 or epoch_length < 1:
         raise ValueError(f"a run of epochs={epochs} of epoch_length={epoch_length} has no events: give both at least 1")
     if epochs * epoch_length > MAX_EVENTS:
@@ -128,7 +153,12 @@ def over(path: str, declared: Binding, warned: list[str], epochs: int, epoch_len
             f"a run of epochs={epochs} of epoch_length={epoch_length} has more than 2**53 events: give fewer"
         )
     per_epoch = declared.event is Event.EPOCH_STARTED
-    run = Run(per_epoch=per_epoch, epoch_length=epoch_length, max_epochs=epochs, **more)
+    return Run(per_epoch=per_epoch, epoch_length=epoch_length, max_epochs=epochs, **more)
+
+
+def over(path: str, declared: Binding, warned: list[str], epochs: int, epoch_length: int, **more: Any) -> Curve:
+    """Evaluate a scheduler over a run, as `curve` does."""
+    run = run_of(declared, epochs, epoch_length, **more)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         schedule = declared.resolve_in(run)
@@ -149,7 +179,10 @@ def over(path: str, declared: Binding, warned: list[str], epochs: int, epoch_len
 
 
 def evaluate(config: DictConfig, epochs: int, epoch_length: int, **more: Any) -> tuple[list[Curve], dict[str, str]]:
-    """The curves of all schedulers that an app's config declares, and by path what is wrong with the others."""
+    """The curves of all schedulers that an app's config declares, and by path what is wrong with the others.
+
+    ``more`` is as for `curve`.
+    """
     curves: list[Curve] = []
     try:
         paths, errors = declared(config)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,18 @@ from typing import Any
 from hydra.core.utils import filter_overrides
 from omegaconf import DictConfig, OmegaConf
 
+from cosched.binding.checkpoint import differences_of_branch, to_plain
+from cosched.config.schemas import Binding, Mismatch
 from cosched.schedules.durations import Run
+from cosched.schedules.phases import Branched
 from cosched.schedules.schedule import Schedule
-from cosched.sweeps.curves import Curve, evaluate, fields_at, over
+from cosched.sweeps.curves import declared, evaluate, fields_at, over, read
 from cosched.sweeps.effects import constant, idle
 from cosched.sweeps.lengths import Length
 from cosched.sweeps.results import JOB_FILE, RUNNING
 from cosched.sweeps.sampling import first_restarts
 from cosched.sweeps.text import attempt
+from cosched.sweeps.trunks import STATE, bound, trunk
 
 
 class JobFile:
@@ -37,16 +43,20 @@ class JobFile:
         self.text = ""  # what was written last
         self.drawn: int | None = None  # when the picture was
         overrides = list(config.hydra.overrides.task)
-        self.curves, errors = evaluate(config, **length.whole)
-        self.lengths = {c.path: length for c in self.curves}
+        earlier, unknown = trunk(config)
+        self.known = earlier is not None  # whether it is known what the run goes on from
+        self.curves, errors = evaluate(config, in_force=earlier and earlier.then, **length.whole)
+        self.configured = dict(_configured(config))
+        self.fields = {path: fields_at(config, path) for path in self.configured}
+        self.lengths = dict.fromkeys(self.configured, length)
         self.told: set[str] = set()  # the paths of the schedules whose run is known
         without = idle(config, filter_overrides(overrides), self.curves)
         self.state: dict[str, Any] = {
             "job": OmegaConf.select(config, "hydra.job.num", throw_on_missing=False) or 0,
             "overrides": overrides,
             "maximize": maximize,
-            "schedules": {c.path: {"fields": fields_at(config, c.path)} for c in self.curves},
-            "findings": [*without.values(), *constant(config, self.curves)],
+            "schedules": {c.path: {"fields": self.fields[c.path]} for c in self.curves},
+            "findings": [*unknown, *without.values(), *constant(config, self.curves)],
             "idle": list(without),
             "errors": errors,
             "status": "running",
@@ -59,9 +69,12 @@ class JobFile:
     def save(self) -> None:
         """Write the file."""
         for c in self.curves:
-            known = {"run": asdict(self.lengths[c.path]), "fingerprint": c.fingerprint}
-            restarts = first_restarts(c.schedule, c.num_events, 1000)
-            self.state["schedules"][c.path].update(known, restarts=restarts)
+            saved = self.state["schedules"][c.path]
+            saved.update(run=asdict(self.lengths[c.path]), fingerprint=c.fingerprint)
+            saved["restarts"] = first_restarts(c.schedule, c.num_events, 1000)
+            plain = to_plain(c.declared.alone())
+            if plain != to_plain(self.configured[c.path][0].alone()):
+                saved["in_force"] = plain
         text, self.text = json.dumps(self.state, indent=2, default=str) + "\n", ""
         (self.folder / JOB_FILE).write_text(text, encoding="utf-8")
         self.text = text
@@ -90,15 +103,41 @@ class JobFile:
         if os.getpid() != self.process:
             return
         with attempt("recording the run"):
-            mine = {c.path for c in self.curves if _is(c, param_name, schedule)}
+            mine = {c.path for c in self.curves if _is(c.declared, param_name, schedule)}
+            taken = set() if mine else self.resumed(param_name, schedule)
+            mine |= taken
             length, before = Length.seen(run), dict(self.lengths)
             for path in mine or self.lengths.keys() - self.told:
                 self.lengths[path] = length.otherwise(before[path])
             self.told |= mine
-            if self.lengths != before:
+            for path in taken:
+                self.take(path, schedule)
+            if self.lengths != before or taken:
                 self.evaluate(before)
                 if self.ours():
                     self.save()
+
+    def resumed(self, param_name: str, schedule: Schedule) -> set[str]:
+        """The paths at which a schedule is configured that does not run as such, for the run goes on from another."""
+        found = set()
+        for path, (configured, _) in self.configured.items():
+            if not _drives(configured, param_name):
+                continue
+            if configured.on_mismatch is Mismatch.branch and isinstance(schedule, Branched):
+                if not differences_of_branch(schedule, configured.alone()):
+                    found.add(path)
+            elif configured.on_mismatch is Mismatch.checkpoint and not self.known:
+                found.add(path)
+        return found if len(found) == 1 else set()
+
+    def take(self, path: str, schedule: Schedule) -> None:
+        """Let ``schedule`` be what is in force at ``path``."""
+        configured, warned = self.configured[path]
+        new = over(path, bound(configured, schedule), warned, **self.lengths[path].whole)
+        there = {c.path: c for c in self.curves} | {path: new}
+        self.curves = [there[one] for one in self.configured if one in there]
+        self.state["schedules"].setdefault(path, {"fields": self.fields[path]})
+        self.state["errors"].pop(path, None)
 
     def evaluate(self, before: dict[str, Length]) -> None:
         """Evaluate the curves anew that have another length than ``before``."""
@@ -120,7 +159,18 @@ class JobFile:
                 self.draw()
 
 
-def _is(c: Curve, param_name: str, schedule: Schedule) -> bool:
-    """Whether a curve is that of a schedule that a loop has bound to ``param_name``."""
-    same = c.declared.param_name.rpartition("engine.state.")[2] == param_name
-    return same and all(getattr(c.declared, f.name, None) == getattr(schedule, f.name) for f in fields(schedule))
+def _configured(config: DictConfig) -> Iterator[tuple[str, tuple[Binding, list[str]]]]:
+    """By path what is configured, and what is odd about it alone."""
+    for path in declared(config)[0]:
+        with suppress(Exception):  # what is wrong with it is known
+            yield path, read(fields_at(config, path))
+
+
+def _is(one: Binding, param_name: str, schedule: Schedule) -> bool:
+    """Whether it is a schedule that a loop has bound to ``param_name``."""
+    own = fields(schedule)
+    return _drives(one, param_name) and all(getattr(one, f.name, None) == getattr(schedule, f.name) for f in own)
+
+
+def _drives(one: Binding, param_name: str) -> bool:
+    return one.param_name.removeprefix(STATE) == param_name

@@ -6,7 +6,7 @@ import numpy as np
 
 from cosched.schedules.combined import Scaled
 from cosched.schedules.cyclical import CyclicalSchedule
-from cosched.schedules.phases import Phases
+from cosched.schedules.phases import Branched, PhasedSchedule
 from cosched.schedules.schedule import Schedule
 from cosched.sweeps.curves import Curve
 from cosched.sweeps.sampling import first_restarts
@@ -47,7 +47,14 @@ def parts(c: Curve) -> str:
     """How many phases and cycles have begun in the run: a phase is no cycle."""
     phases, cycles = _count(c.schedule, c.num_events)
     counted = [(phases, "phase"), (cycles, "cycle")]
-    return ", ".join(f"{number:,} {name}{'s' * (number != 1)}" for number, name in counted if number)
+    said = [f"{number:,} {name}{'s' * (number != 1)}" for number, name in counted if number]
+    at = branches_at(c)
+    return ", ".join(said if at is None else [f"branch at {at:,}", *said])
+
+
+def branches_at(c: Curve) -> int | None:
+    """The event at which the curve leaves that of an earlier run, if it does."""
+    return c.schedule.at if isinstance(c.schedule, Branched) else None
 
 
 def _count(schedule: Schedule, num_events: int) -> tuple[int, int]:
@@ -55,7 +62,7 @@ def _count(schedule: Schedule, num_events: int) -> tuple[int, int]:
         return _count(schedule.schedule, num_events)
     if isinstance(schedule, CyclicalSchedule):
         return 0, schedule.cycles(num_events)
-    if not isinstance(schedule, Phases):
+    if not isinstance(schedule, PhasedSchedule):
         return 0, 0
     phases = cycles = first = 0
     for one in schedule.phases.values():

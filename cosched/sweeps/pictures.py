@@ -32,22 +32,20 @@ from cosched.sweeps.design import (
     Style,
     by_score,
     designed,
-    is_number,
     is_score,
     look,
-    ordered,
-    scores,
 )
 from cosched.sweeps.jobs import differing
+from cosched.sweeps.line import branches_at
+from cosched.sweeps.outcomes import Point, draw_budgets, draw_results
 from cosched.sweeps.sampling import first_restarts
-from cosched.sweeps.text import plain
+from cosched.sweeps.text import shown
 
-Heat = Any
 Curves = dict[str, list[list[float]]]  # name -> for each iteration, a value for each line
 
 COLUMNS = 3  # small multiples beside each other
-LABEL = 60  # letters of a label that are shown
-SENTENCE = 160  # of a title, or a note
+SENTENCE = 160  # letters of a title, or a note, that are shown
+TRUNK: Style = {"color": GREY, "linewidth": 2.5, "zorder": 1.9}  # what a branch has from an earlier run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +79,7 @@ def draw_applied(
     """Save one panel per declared name: its value at every iteration, and on top of it what was ``applied``.
 
     ``iteration`` is how many there have been, and an epoch has ``epoch_length`` of them; ``restarts`` are the
-    iterations, from 0, at which a cycle begins; ``path`` is the file.
+    iterations, from 0, at which a cycle begins; ``path`` is the file, and ``title`` stands above all.
     """
     figure = _figure(9, 1 + 2.6 * len(declared), title)
     for axes, (name, values) in zip(figure.subplots(len(declared), squeeze=False)[:, 0], declared.items(), strict=True):
@@ -91,7 +89,7 @@ def draw_applied(
         for column, own in zip(np.array(values).T, np.array(applied[name]).T, strict=True):
             below = line(axes, events, column, begun, color="#56B4E9", linewidth=wide, solid_capstyle="round")
             above = line(axes, events, own, begun, color="#202020", linewidth=1)
-        _finish(axes, Event.ITERATION_STARTED, _text(name), epoch_length, iteration)
+        _finish(axes, Event.ITERATION_STARTED, shown(name), epoch_length, iteration)
     figure.legend([below, above], ["declared", "applied"], loc="outside upper right", ncols=2, frameon=False)
     _save(figure, path)
 
@@ -121,7 +119,8 @@ def draw_curves(
     columns = min(COLUMNS, len(facets))
     rows = -(-len(facets) // columns)
     height = (3.5 if columns == 1 else 2.5) * rows
-    heights = [height] * len(panels) + [3.2] * beside
+    budgets = _budgets(lines, page) if scored else []
+    heights = [height] * len(panels) + [3.2] * (beside + bool(budgets))
     figure = _figure(12, 0.9 + sum(heights), page.title)
     parts = figure.subfigures(len(heights), squeeze=False, height_ratios=heights)[:, 0]
     for part, ((where, name, relative, event), group) in zip(parts, panels.items(), strict=False):
@@ -130,36 +129,41 @@ def draw_curves(
             axes.set_visible(False)
         ylabel = f"{name} (times each group's own)" if relative else name
         several = len({path for path, *_ in panels}) > 1
-        part.supylabel(_text(f"{where}: {ylabel}" if several else ylabel), fontsize="medium")
+        part.supylabel(shown(f"{where}: {ylabel}" if several else ylabel), fontsize="medium")
         for facet, axes in zip(facets, grid.flat, strict=False):
-            shown = [one for one in group if design.facet(one) == facet]
-            for one in shown:
-                c = one.curve
-                style = {"linewidth": 0.9 if len(shown) > FEW else 1.7, **how.styles[id(one)]}
-                line(axes, c.events, c.values, first_restarts(c.schedule, c.num_events, 1000), **style)
-            axes.set_title(_text(facet), fontsize="small")
+            here = [one for one in group if design.facet(one) == facet]
+            for one in here:
+                _draw(axes, one.curve, {"linewidth": 0.9 if len(here) > FEW else 1.7, **how.styles[id(one)]})
+            axes.set_title(shown(facet), fontsize="small")
             if page.log or (page.log is None and any(exponential(one.curve.schedule) for one in group)):
                 _logarithmic(axes, [one.curve for one in group])
             length = max(one.curve.num_events for one in group)
             _finish(axes, event, "", page.epoch_length if axes in grid[0] else None, length)
         if how.bar is not None:
-            part.colorbar(how.bar, ax=grid, label=_text(how.bar_title), pad=0.01)
+            part.colorbar(how.bar, ax=grid, label=shown(how.bar_title), pad=0.01)
         how.entries = _not_at_ends(grid.flat[0], lines, how) if grid.size == len(panels) == 1 else how.entries
-    if len(how.entries) > 1:
+    branches = any(branches_at(one.curve) is not None for one in lines)
+    how.entries += [("the run before", TRUNK)] * branches
+    if len(how.entries) > 1 or branches:
         figure.legend(
-            [Line2D([], [], linewidth=1.7, **style) for _, style in how.entries],
-            [_text(name) for name, _ in how.entries],
-            title=_text(how.title) or None,
+            [Line2D([], [], **{"linewidth": 1.7, **style}) for _, style in how.entries],
+            [shown(name) for name, _ in how.entries],
+            title=shown(how.title) or None,
             loc="outside right upper",
             fontsize="small",
             frameon=False,
         )
     if beside:
-        _results(parts[-1], keys, results, page.maximize)
+        draw_results(parts[len(panels)], keys, results, page.maximize)
+    if budgets:
+        axes = draw_budgets(parts[-1], budgets)
+        _finish(axes, Event.ITERATION_STARTED, "returned value", page.epoch_length, max(one[1] for one in budgets))
+        axes.set_xlabel("iterations of training, those of the run before included")
+        axes.margins(x=0.03)
     curves = sum(one.jobs for one in lines)
     twins = f"{curves} curves, of which {len(lines)} differ: twins are drawn once" if curves > len(lines) else ""
     figure.supxlabel(
-        _text("; ".join(filter(None, (page.note, twins))), SENTENCE),
+        shown("; ".join(filter(None, (page.note, twins))), SENTENCE),
         x=0.01,
         ha="left",
         fontsize="small",
@@ -168,16 +172,10 @@ def draw_curves(
     return _save(figure, path)
 
 
-def draw_sweep(path: Path, lines: Sequence[tuple[str, Curve]], scores: Any = None, heat: Any = None) -> None:
-    """Draw labelled curves."""
-    scored = scores or [None] * len(lines)
-    draw_curves(path, [Line(curve=c, label=name, score=s) for (name, c), s in zip(lines, scored, strict=True)])
-
-
 def _figure(width: float, height: float, title: str) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
     if title:
-        figure.suptitle(_text(title, SENTENCE), x=0.01, ha="left", fontsize="medium")
+        figure.suptitle(shown(title, SENTENCE), x=0.01, ha="left", fontsize="medium")
     return figure
 
 
@@ -186,6 +184,30 @@ def _save(figure: Figure, path: Path) -> list[Path]:
     for file in files:
         figure.savefig(file)
     return files
+
+
+def _draw(axes: Axes, c: Curve, style: Style) -> None:
+    """The line of a curve; what it has from an earlier run is grey, below it."""
+    restarts, at = first_restarts(c.schedule, c.num_events, 1000), branches_at(c)
+    after = 0
+    if at is not None:
+        before = int(np.searchsorted(c.events, at))
+        line(axes, c.events[:before], c.values[:before], restarts, **TRUNK)
+        after = max(before - 1, 0)
+    line(axes, c.events[after:], c.values[after:], restarts, **style)
+
+
+def _budgets(lines: Sequence[Line], page: Page) -> list[Point]:
+    """One point per job, where some of them are branches."""
+    if all(branches_at(one.curve) is None for one in lines):
+        return []
+    found: list[Point] = []
+    for one in lines:
+        c = one.curve
+        per_event = page.epoch_length if c.schedule.event is Event.EPOCH_STARTED else 1
+        if c.path == lines[0].curve.path and per_event and one.score is not None and is_score(one.score):
+            found.append((one.overrides, c.num_events * per_event, one.score))
+    return found
 
 
 def _not_at_ends(axes: Axes, lines: Sequence[Line], how: Look) -> list[tuple[str, Style]]:
@@ -203,7 +225,7 @@ def _not_at_ends(axes: Axes, lines: Sequence[Line], how: Look) -> list[tuple[str
     for one in lines:
         color = how.styles[id(one)]["color"]
         axes.annotate(
-            _text(f"{how.title}={names[color]}" if how.title else names[color]),
+            shown(f"{how.title}={names[color]}" if how.title else names[color]),
             (one.curve.events[-1], one.curve.values[-1]),
             xytext=(5, 0),
             textcoords="offset points",
@@ -213,53 +235,6 @@ def _not_at_ends(axes: Axes, lines: Sequence[Line], how: Look) -> list[tuple[str
             annotation_clip=False,
         )
     return []
-
-
-def _results(
-    part: Any,
-    keys: Sequence[str],
-    results: Sequence[tuple[Mapping[str, str], float | None]],
-    maximize: bool | None,
-) -> None:
-    """What came of the values of one key, or of two: points, bars, or a map."""
-    axes = part.subplots()
-    axes.set_xlabel(_text(keys[0]))
-    columns = ordered([overrides.get(keys[0], "") for overrides, _ in results])
-    numeric = all(map(is_number, columns))
-    if len(keys) == 1:
-        pairs = [(overrides.get(keys[0], ""), score) for overrides, score in results]
-        known = [(name, score) for name, score in pairs if is_score(score)]
-        lost = [name for name, score in pairs if not is_score(score)]
-        at = {name: float(name) if numeric else i for i, name in enumerate(columns)}
-        axes.plot([at[name] for name, _ in known], [score for _, score in known], "o", color=PALETTE[0])
-        for name in lost:
-            axes.axvline(at[name], color=GREY, linestyle=":", linewidth=1)
-            axes.annotate("failed", (at[name], 0.5), xycoords=("data", "axes fraction"), rotation=90, color="#606060")
-        if not numeric:
-            axes.set_xticks(range(len(columns)), [_text(name) for name in columns])
-        elif 0 < 50 * min(at.values()) < max(at.values()):
-            axes.set_xscale("log")
-        axes.set_ylabel("returned value")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        return
-    rows = ordered([overrides.get(keys[1], "") for overrides, _ in results])
-    table, there = np.full((len(rows), len(columns)), np.nan), np.zeros((len(rows), len(columns)), dtype=bool)
-    for overrides, score in results:
-        where = rows.index(overrides.get(keys[1], "")), columns.index(overrides.get(keys[0], ""))
-        there[where] = True
-        table[where] = score if is_score(score) else np.nan
-    bar = scores(table.ravel(), maximize)
-    axes.imshow(bar.to_rgba(np.ma.masked_invalid(table)), origin="lower", aspect="auto")
-    axes.set_ylabel(_text(keys[1]))
-    axes.set_xticks(range(len(columns)), [_text(name) for name in columns])
-    axes.set_yticks(range(len(rows)), [_text(name) for name in rows])
-    part.colorbar(bar, ax=axes, label="returned value", pad=0.01)
-    for (row, column), value in np.ndenumerate(table):
-        if there[row, column] and table.size <= 100:
-            failed = not np.isfinite(value)
-            color = "#606060" if failed else "black" if np.mean(bar.to_rgba(value)[:3]) > 0.45 else "white"
-            axes.text(column, row, "failed" if failed else f"{value:.4g}", ha="center", va="center", color=color)
 
 
 def exponential(schedule: Any) -> bool:
@@ -272,12 +247,6 @@ def _logarithmic(axes: Axes, curves: Sequence[Curve]) -> None:
     values = np.concatenate([c.values[np.isfinite(c.values)] for c in curves])
     if values.size and 0 < 20 * values.min() < values.max():
         axes.set_yscale("log")
-
-
-def _text(text: str, most: int = LABEL) -> str:
-    """``text`` for a picture: of so many letters at most, and with dollars that mean dollars."""
-    text = plain(text)
-    return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
 
 
 def _finish(axes: Axes, event: Event, name: str, epoch_length: int | None, num_events: int) -> None:

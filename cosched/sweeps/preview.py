@@ -26,6 +26,7 @@ from cosched.sweeps.line import parts, restarts, sparkline
 from cosched.sweeps.pictures import Page
 from cosched.sweeps.screen import MANY, Row, Screen
 from cosched.sweeps.text import attempt, message, plain, told, write_csv
+from cosched.sweeps.trunks import trunk
 
 SPARE = ("restarts", "last", "max", "min", "which", "run", "parts")
 
@@ -67,9 +68,10 @@ class Preview:
             job.length = Length.of(config)
             self.composing += time.perf_counter() - started
             started = time.perf_counter()
-            job.curves, job.errors = evaluate(config, **job.length.whole)
+            earlier, unknown = trunk(config)
+            job.curves, job.errors = evaluate(config, in_force=earlier and earlier.then, **job.length.whole)
             job.idle = idle(config, filter_overrides(overrides), job.curves)
-            job.findings, job.notes = list(job.idle.values()), constant(config, job.curves)
+            job.findings, job.notes = [*unknown, *job.idle.values()], constant(config, job.curves)
             job.findings += [] if job.curves else hidden()
             self.evaluating += time.perf_counter() - started
         except (HydraException, OmegaConfBaseException, RecursionError) as error:

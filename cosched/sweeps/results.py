@@ -7,15 +7,21 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from cosched.binding.checkpoint import from_plain
+from cosched.config.schemas import Binding
+from cosched.schedules.durations import Run
+from cosched.schedules.schedule import Schedule
 from cosched.sweeps.curves import Curve, curve
 from cosched.sweeps.jobs import as_dict
 from cosched.sweeps.lengths import Length
 from cosched.sweeps.text import told
+from cosched.sweeps.trunks import bound
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +143,14 @@ def _read(file: Path) -> Result:
     for path, saved in state["schedules"].items():
         try:
             length = Length(**saved["run"])
-            left.curves.append(curve(path, saved["fields"], **length.whole))
+            composed = from_plain(saved.get("in_force"))  # of a run that has gone on from another one
+            in_force = None if composed is None else partial(_bound, composed)
+            left.curves.append(curve(path, saved["fields"], in_force=in_force, **length.whole))
             left.lengths.append(length)
         except Exception as problem:
             log.warning("%s: the curve of %s cannot be drawn: %s", file, path, told(problem))
     return left
+
+
+def _bound(schedule: Schedule, path: str, declared: Binding, run: Run) -> Binding:
+    return bound(declared, schedule)

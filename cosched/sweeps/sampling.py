@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cosched.schedules.combined import Outer, Product
 from cosched.schedules.cyclical import CyclicalSchedule
-from cosched.schedules.phases import Phases
+from cosched.schedules.phases import PhasedSchedule
 from cosched.schedules.schedule import Schedule
 from cosched.schedules.shapes import PiecewiseLinear
 
@@ -141,7 +141,7 @@ def turns(schedule: Schedule, edges: Events, stop: int) -> Events:
         return np.concatenate([np.empty(0, np.int64), *(turns(one, edges, stop) for one in schedule.parts)])
     if isinstance(schedule, PiecewiseLinear):
         found = np.array([event for event, _ in schedule.milestones], dtype=np.int64)
-    elif isinstance(schedule, Phases):
+    elif isinstance(schedule, PhasedSchedule):
         found = _turns_of_phases(schedule, edges, stop)
     elif isinstance(schedule, CyclicalSchedule):
         found = _turns_of_cycles(schedule, edges, stop)
@@ -150,7 +150,7 @@ def turns(schedule: Schedule, edges: Events, stop: int) -> Events:
     return found[(found >= 0) & (found < stop)]
 
 
-def _turns_of_phases(schedule: Phases, edges: Events, stop: int) -> Events:
+def _turns_of_phases(schedule: PhasedSchedule, edges: Events, stop: int) -> Events:
     found, first = [np.empty(0, dtype=np.int64)], 0
     for one in schedule.phases.values():
         over = stop if one.duration is None else min(first + one.duration, stop)

@@ -21,6 +21,12 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def shown(text: str, most: int = 60) -> str:
+    """``text`` for a picture: of so many letters at most, and with dollars that mean dollars."""
+    text = plain(text)
+    return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
+
+
 @lru_cache(1024)  # columns repeat
 def for_csv(text: str) -> str:
     """``text`` as a cell that a spreadsheet does not take for a formula: then an apostrophe stands before it."""

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from cosched.sweeps.curves import curve
-from cosched.sweeps.pictures import draw_applied, draw_sweep
+from cosched.sweeps.design import Line
+from cosched.sweeps.pictures import draw_applied, draw_curves
 from cosched.sweeps.text import attempt, for_csv, plain, told, write_csv
 
 NASTY = ["[/data/a]", "[red]x", "$x$ and $y$", "$\\frac{1", ":smile:", "_private", "%s {0}", "a\\$b", "x" * 500]
@@ -48,11 +49,12 @@ FIELDS = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 1, "end
 
 def test_a_picture_is_drawn_whatever_the_names_are(tmp_path):
     one = curve("scheduler", FIELDS, 1, 30)
-    draw_sweep(tmp_path / "labels.png", [(text, one) for text in NASTY])
-    draw_sweep(tmp_path / "key.png", [(f"$x$[b]$={i}", one) for i in range(2)])
+    draw_curves(tmp_path / "labels.png", [Line(curve=one, label=text) for text in NASTY])
+    draw_curves(tmp_path / "key.png", [Line(curve=one, label="", overrides={"$x$[b]$": str(i)}) for i in range(2)])
     named = [curve("$[b]$", {**FIELDS, "param_name": name}, 1, 30) for name in ("$x$", "$\\frac{1")]
-    heat = (("$a$", "$b"), [(1.0, 2.0, 0.5), (2.0, 2.0, np.nan), (3.0, 2.0, np.inf)])
-    draw_sweep(tmp_path / "heat.png", [("a", c) for c in named], [0.5, np.inf], heat)
+    lines = [Line(curve=c, label="a", score=score) for c, score in zip(named, (0.5, np.inf), strict=True)]
+    results = [({"$a$": value, "$b": "$2"}, score) for value, score in (("$1", 0.5), ("$2", np.nan), ("3", np.inf))]
+    draw_curves(tmp_path / "results.png", lines, None, [*results, ({"$a$": "3", "$b": "$3"}, 1.0)])
     draw_applied(tmp_path / "applied.png", {"$x$ $": [[1.0], [2.0]]}, {"$x$ $": [[1.0], [2.0]]}, 2, 10)
     assert len(list(tmp_path.glob("*.png"))) == 4
 
@@ -60,7 +62,8 @@ def test_a_picture_is_drawn_whatever_the_names_are(tmp_path):
 def test_control_characters_in_a_picture_need_no_glyphs(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        draw_sweep(tmp_path / "a.png", [("\x1b[31m", curve("a", FIELDS, 1, 30)), ("b", curve("b", FIELDS, 1, 30))])
+        one = curve("a", FIELDS, 1, 30)
+        draw_curves(tmp_path / "a.png", [Line(curve=one, label=text) for text in ("\x1b[31m", "b")])
 
 
 class MuteError(Exception):
