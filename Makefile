@@ -25,7 +25,7 @@ test-versions:
 # What takes its time, other people's training loops, launchers and sweepers, which this installs. (timm would bring a
 # torchvision for another torch; what is tested of it does without.)
 test-more: $(VENV)/ready
-	$(PIP) --constraint constraints.txt --editable '.[accelerate,browser,docs,lightning,migration,sweeps,transformers]'
+	$(PIP) --constraint constraints.txt --editable '.[accelerate,browser,docs,lightning,migration,mlflow,sweeps,tensorboard,transformers]'
 	$(PIP) --constraint constraints.txt --no-deps timm
 	$(BIN)/pytest -m 'sweeps or slow or loops or browser' $(ARGS)
 
