@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from cosched.config.editors import json_schema
+from cosched.schedules import registry
 
 LANGUAGES = ("console", "json", "pycon", "python", "text", "toml", "yaml")
 FENCE = re.compile(r"^```([\w{}-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -166,8 +167,10 @@ def alike(shown: str, printed: str) -> bool:
 
 def is_option(data: Any) -> bool:
     """Whether it is a file of the group ``scheduler``, and not of an app's config."""
-    listed = data.get("defaults", []) if isinstance(data, dict) else []
-    return isinstance(data, dict) and ("_target_" in data or any("@_here_" in str(one) for one in listed))
+    if not isinstance(data, dict) or "_target_" in data:
+        return isinstance(data, dict)
+    made = re.findall(r"/cosched/(schema|scheduler)/(\w+)@_here_", str(data.get("defaults", [])))
+    return any(group == "scheduler" or registry.known(name) for group, name in made)
 
 
 def loaded(text: str) -> Any:
