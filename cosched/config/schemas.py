@@ -81,18 +81,23 @@ class PreviewRunConfig:
 class PreviewConfig:
     """Option ``hydra/launcher=preview``: over how long a run the schedules of each job are shown.
 
-    What is null is what the report's option says, or ``cosched.epochs`` and ``cosched.epoch_length`` of the app's own
-    config, or else assumed, which is said.
+    What is null is what the report's option says, or ``cosched.epochs`` and the like in the app's own config. A length
+    that is said nowhere is assumed, and the preview says so.
 
     Attributes:
         epochs: epochs of the run; may be an interpolation into the app's config: ``${trainer.max_epochs}``.
         epoch_length: iterations of an epoch, likewise.
+        tokens_per_iteration: how many tokens an iteration has, for durations such as ``2Btok``, likewise; for an app
+            that tells it to `cosched.attach` alone.
+        batch_size: how many samples an iteration has, for durations such as ``500ksample``, likewise.
     """
 
     defaults: list[str] = field(default_factory=lambda: [f"/cosched/schema/preview_run@{PREVIEW_RUN}"])
     _target_: str = "hydra_plugins.hydra_cosched.preview_launcher.PreviewLauncher"
     epochs: int | None = None
     epoch_length: int | None = None
+    tokens_per_iteration: int | None = None
+    batch_size: int | None = None
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Any
 
 import cosched
 from cosched.config.editors import add_schema
+from cosched.schedules.durations import DATA
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,4 +68,55 @@ def _report(given: argparse.Namespace) -> int | str:
     return int(any(result.error is not None for result in results))
 
 
-COMMANDS = (add_report, add_schema)
+def add_preview(commands: Any) -> None:
+    """``cosched preview scheduler=wsd``, or of a config file: what schedules do, without an app."""
+    parser = commands.add_parser(
+        "preview",
+        help="show what schedules do, without an app",
+        description="Show what the schedules of a config FILE.yaml do, or those that overrides name: scheduler=wsd. "
+        "Several values, as in scheduler=wsd,sgdr, are previewed beside each other.",
+    )
+    parser.add_argument("given", metavar="FILE.yaml|OVERRIDE", nargs="+", help="a config file first, then overrides")
+    parser.add_argument("--epochs", type=int, metavar="N", help="of the run")
+    parser.add_argument("--epoch-length", type=int, metavar="N", help="iterations in an epoch")
+    parser.add_argument("--tokens-per-iteration", type=int, metavar="N", help="for durations as 2Btok")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="for durations as 500ksample")
+    parser.add_argument(
+        "--output", metavar="FOLDER", type=Path, default=Path("preview"), help="for tables and pictures"
+    )
+    parser.set_defaults(run=_preview)
+
+
+def _preview(given: argparse.Namespace) -> int | str:
+    cosched.require("cosched preview", "plot", "matplotlib", "rich")
+    from hydra.errors import HydraException
+
+    from cosched.sweeps.catalogue import preview
+
+    first = Path(given.given[0])
+    file = first if first.suffix in (".yaml", ".yml") and "=" not in given.given[0] else None
+    if file is not None and not file.is_file():
+        return f"there is no file {file}"
+    length = {name: getattr(given, name) for name in ("epochs", "epoch_length", *DATA.values())}
+    try:
+        preview(file, given.given[file is not None :], given.output, length)
+    except HydraException as error:
+        return str(error)
+    return 0
+
+
+def add_list(commands: Any) -> None:
+    """``cosched list``: the shapes and the packaged presets."""
+    parser = commands.add_parser("list", help="list the shapes and the packaged presets, each with its curve")
+    parser.set_defaults(run=_list)
+
+
+def _list(given: argparse.Namespace) -> int:
+    cosched.require("cosched list", "plot", "matplotlib", "rich")
+    from cosched.sweeps.catalogue import show_list
+
+    show_list()
+    return 0
+
+
+COMMANDS = (add_preview, add_list, add_report, add_schema)

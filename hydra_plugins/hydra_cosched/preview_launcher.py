@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class PreviewLauncher(Launcher):
     """Composes every job, shows what its schedules will do and runs nothing."""
 
-    def __init__(self, epochs: int | None, epoch_length: int | None) -> None:
+    def __init__(self, **options: int | None) -> None:
         """Take what Hydra hands over; each job's own length is read from its own config."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

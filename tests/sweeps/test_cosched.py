@@ -1,10 +1,12 @@
-"""The command ``cosched report``: what jobs have left, at any time."""
+"""The command ``cosched``: what jobs have left, at any time; schedules without an app."""
 
 import csv
 import json
 
 import pytest
+from helpers import ROOT
 
+from cosched.schedules.registry import names
 from cosched.sweeps.command import main
 
 pytestmark = pytest.mark.usefixtures("sketched")
@@ -70,3 +72,50 @@ def test_the_version_is_that_of_cosched(capsys):
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out.startswith("cosched ")
+
+
+def cosched(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main([*map(str, arguments)])
+    return stop.value.code, capsys.readouterr().out
+
+
+def test_each_shape_and_each_preset_is_a_line_of_the_list(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out = cosched(capsys, "list")
+    lines = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
+    presets = {file.stem for file in (ROOT / "cosched/conf/scheduler").glob("*.yaml")}
+    assert not status
+    assert lines.keys() == presets | set(names())
+    assert max(map(len, out.splitlines())) == 80
+    curves = {name for name, line in lines.items() if any("\u2800" < c < "\u2900" for c in line)}
+    assert lines.keys() - curves == {"branched", "phases", "piecewise_linear", "product", "scaled", "stages"}
+
+
+def test_a_preset_is_previewed_without_an_app(capsys, tmp_path):
+    run = ["--epochs=20", "--epoch-length=5", f"--output={tmp_path / 'a b'}"]
+    status, out = cosched(capsys, "preview", "scheduler=wsd,chinchilla", "scheduler.peak=0.2", *run)
+    assert status == 1, "only one of them has it"
+    status, out = cosched(capsys, "preview", "scheduler=wsd,chinchilla", *run)
+    assert not status
+    assert "2 jobs, previewed over 20 epochs x 5\n" in out
+    schedules = rows(tmp_path / "a b/schedules.csv")
+    assert [float(row["value"]) for row in schedules if row["job"] == "0"][25:50] == [0.1] * 25
+    assert cosched(capsys, "preview", "scheduler=wdd", *run)[0] == 1
+
+
+def test_a_config_file_and_an_option_of_ones_own_are_previewed(capsys, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    run = ["--epochs=2", "--epoch-length=50", "--output=out"]
+    status, _ = cosched(capsys, "preview", "config.yaml", "train.schedule.cycle_mult=1,3", *run)
+    assert not status
+    assert [row["restarts"] for row in rows(folder / "out/preview.csv")] == ["15, 30, 45, 60, 75, 90", "15, 60"]
+    (folder / "scheduler").mkdir()
+    option = (
+        "defaults: [/cosched/schema/linear_cyclical@_here_, _self_]\nstart_value: 1\nend_value: 0\ncycle_size: 3ktok\n"
+    )
+    (folder / "scheduler/mine.yaml").write_text(option)
+    status, _ = cosched(capsys, "preview", "scheduler/mine.yaml", "--tokens-per-iteration=100", *run)
+    assert not status
+    assert [row["restarts"] for row in rows(folder / "out/preview.csv")] == ["30, 60, 90"]
+    assert "there is no file gone.yaml" in str(cosched(capsys, "preview", "gone.yaml")[0])
