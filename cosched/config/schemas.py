@@ -133,7 +133,8 @@ def _make(name: str, shape: Any) -> type[Binding]:
     own: list[tuple[str, Any, Any]] = [("_target_", str, field(default=target))]
     if target not in OWN or OWN[target] != name:
         own = [("_target_", str, field(default="cosched.RegisteredScheduler")), ("shape", str, field(default=name))]
-    if clash := {f.name for f in fields(shape)} & {"duration", "skip", "shape", "type", *(f.name for f in fields(Binding))}:
+    taken = {"duration", "skip", "shape", "type", *(f.name for f in fields(Binding))}
+    if clash := {f.name for f in fields(shape)} & taken:
         raise ValueError(
             f"the fields {', '.join(sorted(clash))} of the shape {name!r} have a meaning in every config: rename them"
         )

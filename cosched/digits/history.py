@@ -79,6 +79,15 @@ class History:
             if isinstance(one, BoundScheduler) and self.applied[name]
         }
 
+    def restarts(self, last: int, epoch_length: int) -> dict[str, list[int]]:
+        """At which iterations before ``last``, from 0, the cycles and phases of the schedules begin."""
+        found = {}
+        for name, one in self._schedulers.items():
+            if isinstance(one, BoundScheduler):
+                length = epoch_length if one.event.value == Event.EPOCH_STARTED.value else 1
+                found[name] = (one.schedule.restarts(-(-last // length)) * length).tolist()
+        return found
+
 
 def rows_until(path: Path, iteration: int) -> list[Row]:
     """The rows in ``path`` up to that of ``iteration``; what comes after it, a kill may have torn.

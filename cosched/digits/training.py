@@ -165,5 +165,7 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
         curves = history.declared(trainer.state.iteration, len(train_loader))
         if curves:
-            draw_applied(folder / "applied.png", curves, history.applied, trainer.state.iteration, len(train_loader))
+            done = trainer.state.iteration, len(train_loader)
+            title = f"{folder.resolve().name}, {time.strftime('%Y-%m-%d %H:%M')}"
+            draw_applied(folder / "applied.png", curves, history.applied, *done, history.restarts(*done), title)
     return metrics

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from cosched import require
 from cosched.schedules.durations import Event
 from cosched.schedules.plotting import jumps
 from cosched.sweeps.curves import Curve
@@ -52,6 +53,7 @@ def write_page(path: Path, jobs: Sequence[Shown], page: Page | None = None) -> P
     Curves name their job when the pointer is over them, and are alone after a click; axes are linear or logarithmic,
     in iterations or epochs; brushes on the swept keys filter curves and table; the table sorts by each column.
     """
+    require("the page of a sweep", "page", "plotly")
     from plotly.offline import get_plotlyjs
 
     page = page or Page()

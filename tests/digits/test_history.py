@@ -7,6 +7,7 @@ import pytest
 from helpers import history, train_tiny
 
 from cosched import ConfigError, CosineAnnealing
+from cosched.digits import training
 from cosched.digits.history import VALIDATED, rows_until
 
 GOOD = ["iteration,epoch,lr,train_loss", "1,1,0.1,2.5", "2,1,0.2,nan", "3,1,,1.5"]
@@ -100,3 +101,13 @@ def test_a_relative_schedule_has_a_column_for_each_group(tmp_path):
     expected = CosineAnnealing(start_value=1, end_value=0.5, cycle_size=15).values(range(15))
     assert [float(row["lr (base)"]) for row in rows] == pytest.approx(0.1 * expected, rel=1e-12)
     assert [float(row["lr (fc)"]) for row in rows] == pytest.approx(0.01 * expected, rel=1e-12)
+
+
+def test_the_picture_of_a_run_is_told_where_cycles_begin(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(training, "draw_applied", lambda *given: drawn.append(given))
+    cosine = ["scheduler=cosine_annealing", "scheduler.start_value=0.1", "scheduler.end_value=0"]
+    train_tiny(tmp_path, *cosine, "scheduler.cycle_size=2", "scheduler.event=EPOCH_STARTED", "trainer.max_epochs=5")
+    ((*_, restarts, title),) = drawn
+    assert restarts == {"lr": [30, 60]}
+    assert title.startswith(f"{tmp_path.name}, 20")
