@@ -52,11 +52,16 @@ def sound(rng, shape):
         "stay": inner("scaled", schedule=inner("constant", value=0.25), factor=2.0, duration="25%"),
         "down": inner("cosine_annealing", start_value=0.5, end_value=0.1),
     }
+    branch = inner("cosine_annealing", start_value=0.5, end_value=0.1)
     fields = {
+        "branched": {"phases": {"trunk": inner("constant", value=0.5, duration=8), "branch": branch}},
         "constant": {"value": 0.3},
         "inverse_sqrt": {"start_value": 0.5, "timescale": rng.choice([3, "1ep"])},
         "phases": {"phases": steps},
         "piecewise_linear": {"milestones": rng.choice([[[0, 0.1], [10, 0.5]], [["0%", 0.1], ["1ep", 0.5]]])},
+        "product": {"factors": {"half": inner("constant", value=0.5), "wave": inner("linear_cyclical", **cyclical)}},
+        "stages": {"durations": ["1ep", rng.choice(["50%", 20])], "levels": [0.5, 0.1]},
+        "step_decay": {"start_value": 0.5, **rng.choice([{"every": "25%"}, {"milestones": [8, "1ep"]}])},
         "scaled": {"schedule": rng.choice([inner("linear_cyclical", **cyclical), inner("phases", phases=steps)])},
     }.get(shape, cyclical)
     name = rng.choice(["lr", "momentum", "weight_decay"])
@@ -76,7 +81,10 @@ def nodes(value, path=()):
 def fields_of(schema):
     """By name, the type of each field of a typed config, and what it is where a config does not say it."""
     hints = get_type_hints(schema)
-    return {field.name: (hints[field.name], field.default) for field in dataclasses.fields(schema)}
+    named = (
+        field for field in dataclasses.fields(schema) if field.name != "_recursive_"
+    )  # Hydra's own, for instantiate
+    return {field.name: (hints[field.name], field.default) for field in named}
 
 
 # What a damage puts in the place of a field, by the field's name, or else by its type
@@ -116,9 +124,9 @@ NO_TARGETS = [
     *("ignite.handlers.param_scheduler.ParamScheduler", None, 7, 2.5, True, [], ["cosched.ConstantScheduler"], {}),
 ]
 NO_SHAPES = ["", "nothing", "Constant", "cosched.Constant", "cosine-annealing", "const\u0430nt", None, 7, True, [], {}]
-NO_PHASES = [{}, {"a": 3}, {"a": None}, {"a": "abc"}, {"a": []}, {"a": {"value": 1}}]
+NO_PHASES = [{"a": 3}, {"a": None}, {"a": "abc"}, {"a": []}, {"a": {"value": 1}}]
 NO_PAIRS = [
-    *([], [3], ["abc"], [[]], [[0]], [[0, 1, 2]], [[0, "abc"]], [["abc", 1]], [[0, None]], [[None, 1]], [[0, True]]),
+    *([], ["abc"], [[]], [[0]], [[0, 1, 2]], [[0, "abc"]], [["abc", 1]], [[0, None]], [[None, 1]], [[0, True]]),
     *([[2.5, 1]], [{"a": 1}], [[0, [1]]], [[[0], 1]]),
 ]
 # OmegaConf itself composes no depth of 200, and one of 50 slowly: those come as plain data.
@@ -136,8 +144,8 @@ VALUES = {
         bool: bad("abc", [], {"a": 1}, b"1", None, 2.5) + maybe("yes", 1),
         **dict.fromkeys(TEXTS, bad(*NO_TEXTS, None)),
         str | None: bad(*NO_TEXTS) + maybe(None),
-        DICT: bad(*NO_NODES, [], *NO_PHASES),
-        LIST: bad(*NO_NODES, {}, {"a": 1}, *NO_PAIRS),
+        DICT: bad(*NO_NODES, [], *NO_PHASES) + maybe({}),  # an override with {} changes nothing
+        LIST: bad(*NO_NODES, {}, {"a": 1}, *NO_PAIRS) + maybe([3]),
         Any: bad(*NO_NODES, [], {}, {"a": 1}, {"value": 1}),
     },
     "not finite": {
