@@ -40,8 +40,10 @@ SERVER.set_forkserver_preload(
 )
 
 
-def _program(command: list[str], cwd: Path) -> None:
+def _program(command: list[str], cwd: Path, unset: tuple[str, ...]) -> None:
     os.chdir(cwd)
+    for name in unset:
+        os.environ.pop(name, None)
     for stream, name in (1, "out.txt"), (2, "err.txt"):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     sys.argv = command
@@ -50,10 +52,13 @@ def _program(command: list[str], cwd: Path) -> None:
 
 
 class Start(Run):
-    """A finished program of Python, a file with arguments, that has begun with torch and the like loaded."""
+    """A finished program of Python, a file with arguments, that has begun with torch and the like loaded.
 
-    def __init__(self, *command: object, cwd: Path) -> None:
-        process = SERVER.Process(target=_program, args=([str(c) for c in command], cwd))
+    Variables of the environment that are ``unset`` are not there.
+    """
+
+    def __init__(self, *command: object, cwd: Path, unset: tuple[str, ...] = ()) -> None:
+        process = SERVER.Process(target=_program, args=([str(c) for c in command], cwd, unset))
         process.start()
         process.join()
         self.status, self.out, self.err = (

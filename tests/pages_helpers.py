@@ -27,6 +27,7 @@ LANGUAGES = ("console", "json", "pycon", "python", "text", "toml", "yaml")
 FENCE = re.compile(r"^```([\w{}-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"\A# (\S+\.\w+)\n")
 PROGRAMS = JOB.parent
+WIDTH = ("COLUMNS",)  # which pytest sets: programs are to print as into a file
 
 
 @dataclass
@@ -132,14 +133,14 @@ class Reader:
             program = ""
         if program == "cosched-train":
             tiny = () if {"--help", "--hydra-help", "--version"} & {*arguments} else TINY
-            done = Start(JOB, *arguments, *tiny, cwd=self.folder)
+            done = Start(JOB, *arguments, *tiny, cwd=self.folder, unset=WIDTH)
         elif program == "cosched":
-            done = Start(PROGRAMS / program, *arguments, cwd=self.folder)
+            done = Start(PROGRAMS / program, *arguments, cwd=self.folder, unset=WIDTH)
         elif program == "python" and arguments[0].endswith(".py"):
-            done = Start(*arguments, cwd=self.folder)
+            done = Start(*arguments, cwd=self.folder, unset=WIDTH)
         else:
             path = f"PATH={PROGRAMS}{os.pathsep}{os.environ['PATH']}"
-            done = Run("env", path, "bash", "-c", line, cwd=self.folder)
+            done = Run("env", *(f"--unset={name}" for name in WIDTH), path, "bash", "-c", line, cwd=self.folder)
         refused = re.search(r"\s# refused", line)
         assert bool(done.status) == bool(refused), f"{line}\nends with status {done.status}\n{done.out}{done.err}"
         return done.out + done.err
