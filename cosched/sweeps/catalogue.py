@@ -47,7 +47,7 @@ def preview(file: Path | None, overrides: Sequence[str], output: Path, length: M
     ours = ["hydra/launcher=preview", *given, f"hydra.sweep.dir='{output}'", "hydra.job.name=''"]
     with _hydra(folder):
         choices = [_choices(one, name is None) for one in overrides]
-        shown = Preview(compose(overrides=ours, return_hydra_config=True))
+        shown = Preview(compose(overrides=ours, return_hydra_config=True), "say it with --epochs and --epoch-length")
         jobs = list(product(*choices))
         for number, chosen in enumerate(jobs):
             shown.compose(number, [one.lstrip("+") for one in chosen], partial(_composed, name, [*chosen, *ours]))

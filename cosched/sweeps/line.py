@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cosched.schedules.combined import Scaled
 from cosched.schedules.cyclical import CyclicalSchedule
-from cosched.schedules.phases import Branched, PhasedSchedule
+from cosched.schedules.phases import Branched, PhasedSchedule, Phases
 from cosched.schedules.schedule import Schedule
 from cosched.sweeps.curves import Curve
 from cosched.sweeps.sampling import first_restarts
@@ -64,6 +66,8 @@ def _count(schedule: Schedule, num_events: int) -> tuple[int, int]:
         return 0, schedule.cycles(num_events)
     if not isinstance(schedule, PhasedSchedule):
         return 0, 0
+    if isinstance(schedule, Phases) and schedule.repeat != 1:
+        return _count_rounds(schedule, num_events)
     phases = cycles = first = 0
     for one in schedule.phases.values():
         length = num_events - first if one.duration is None else min(one.duration, num_events - first)
@@ -71,6 +75,17 @@ def _count(schedule: Schedule, num_events: int) -> tuple[int, int]:
             within, turns = _count(one, length)
             phases, cycles, first = phases + max(within, 1), cycles + (turns if turns > 1 else 0), first + length
     return phases, cycles
+
+
+def _count_rounds(schedule: Phases, num_events: int) -> tuple[int, int]:
+    """The same of phases that are repeated."""
+    once = replace(schedule, repeat=1)
+    period = sum(one.duration for one in schedule.phases.values())
+    rounds, rest = divmod(num_events, period)
+    if schedule.repeat is not None and rounds >= schedule.repeat:
+        rounds, rest = schedule.repeat, 0
+    whole, last = _count(once, period), _count(once, rest)
+    return rounds * whole[0] + last[0], rounds * whole[1] + last[1]
 
 
 def restarts(c: Curve, shown: int = 3) -> str:

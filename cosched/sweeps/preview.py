@@ -28,6 +28,10 @@ from cosched.sweeps.screen import MANY, Row, Screen
 from cosched.sweeps.text import attempt, message, plain, told, write_csv
 from cosched.sweeps.trunks import trunk
 
+SAY_LENGTH = (
+    "say it with hydra.launcher.epochs=... and hydra.launcher.epoch_length=..., or in the app's config as "
+    "cosched.epochs and cosched.epoch_length"
+)
 SPARE = ("restarts", "last", "max", "min", "which", "run", "parts")
 
 
@@ -48,8 +52,8 @@ class Job:
 class Preview:
     """Gathers the jobs of a sweep, batch by batch, and shows them all."""
 
-    def __init__(self, config: DictConfig) -> None:
-        self.config = config
+    def __init__(self, config: DictConfig, say_length: str = SAY_LENGTH) -> None:
+        self.config, self.say_length = config, say_length
         self.jobs: list[Job] = []
         self.composing = self.evaluating = 0.0  # seconds
         setup_globals()
@@ -94,7 +98,7 @@ class Preview:
         called = names(differing([job.overrides for job in jobs]), {c.path for job in jobs for c in job.curves})
         written = self._write(folder, called)
         with attempt("printing the table"):
-            print_jobs(jobs, called, self._title(), folder / "preview.csv")
+            print_jobs(jobs, called, self._title(), folder / "preview.csv", self.say_length)
         with attempt("printing what was done"):
             events = sum(c.num_events for job in jobs for c in job.curves)
             schedules = sum(len(job.curves) for job in jobs)
@@ -201,7 +205,7 @@ def _events(jobs: Sequence[Job]) -> Iterator[Sequence[object]]:
                 yield job.number, c.path, event, value
 
 
-def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Path) -> None:
+def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Path, say_length: str) -> None:
     """Print one row per job, or where there are many, one per distinct curve."""
     screen = Screen(title, SPARE, numbers=("job", "jobs", "min", "max", "last"))
     groups: dict[object, list[Job]] = {}
@@ -256,10 +260,7 @@ def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Pa
     if len(groups) > len(shown):
         screen.remarks.append(f"… and {len(groups) - len(shown)} more curves: {file}")
     if any(length.assumed for length in lengths):
-        screen.remarks.append(
-            "The length of the run is assumed: say it with hydra.launcher.epochs=... and "
-            "hydra.launcher.epoch_length=..., or in the app's config as cosched.epochs and cosched.epoch_length"
-        )
+        screen.remarks.append(f"The length of the run is assumed: {say_length}")
     screen.show(whose=summed)
 
 

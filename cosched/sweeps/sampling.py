@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cosched.schedules.combined import Outer, Product
 from cosched.schedules.cyclical import CyclicalSchedule
-from cosched.schedules.phases import PhasedSchedule
+from cosched.schedules.phases import PhasedSchedule, Phases
 from cosched.schedules.schedule import Schedule
 from cosched.schedules.shapes import PiecewiseLinear
 
@@ -158,7 +158,16 @@ def _turns_of_phases(schedule: PhasedSchedule, edges: Events, stop: int) -> Even
             within = edges[(edges > first) & (edges < over)] - first
             found += [np.array([first, over - 1, over]), first + turns(one, np.append(0, within), over - first)]
             first = over
-    return np.concatenate(found)
+    once = np.concatenate(found)
+    if not isinstance(schedule, Phases) or schedule.repeat == 1:
+        return once
+    repeat = schedule.repeat
+    count = -(-stop // first) if repeat is None else min(-(-stop // first), repeat)  # `first` is after a whole round
+    rounds = np.arange(count)
+    if count > 4 * len(edges):  # in each stretch the first two
+        rounds = np.unique(np.clip(edges[:, None] // first + np.arange(2), 0, count - 1))
+    once = np.unique(once[once < first])
+    return np.concatenate([(rounds[:, None] * first + once).ravel(), [count * first - 1, count * first]])
 
 
 def _turns_of_cycles(schedule: CyclicalSchedule, edges: Events, stop: int) -> Events:

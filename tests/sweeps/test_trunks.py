@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from cosched import LinearCyclical, TorchScheduler
 from cosched.schedules import runs
-from cosched.sweeps.curves import evaluate
+from cosched.sweeps.curves import curve, evaluate
 from cosched.sweeps.design import GREY, Line
 from cosched.sweeps.jobfile import JobFile
 from cosched.sweeps.lengths import Length
@@ -207,3 +207,31 @@ def test_the_experiment_branches_previewed_and_reported(tmp_path):
     gone = Start(JOB, *sweep, "hydra.sweep.dir=no", "hydra/launcher=preview", "resume_from=gone", cwd=tmp_path)
     assert gone.status == 1, "the start of the branches is not known"
     assert "there is no gone: what the run goes on from is not shown" in " ".join(gone.out.split())
+
+
+def rounds(repeat, start):
+    """A warm-up, a stable phase and a decay, 1,037 events in all, again and again."""
+    phases = {
+        "up": {"shape": "polynomial_annealing", "duration": 37, "start_value": start, "end_value": 1},
+        "hold": {"shape": "constant", "duration": 400, "value": 1},
+        "down": {"shape": "polynomial_annealing", "duration": 600, "start_value": 1, "end_value": 0.2},
+    }
+    phases = {name: {"_target_": "cosched.Phase", **one} for name, one in phases.items()}
+    return {"_target_": "cosched.PhasesScheduler", "param_name": "lr", "repeat": repeat, "phases": phases}
+
+
+@pytest.mark.parametrize(
+    ("repeat", "start", "events", "said"),
+    [
+        (3, 0.1, 1037, "3 phases"),
+        (3, 0.1, 2074 + 38, "8 phases"),
+        (3, 0.1, 100_000, "9 phases"),
+        (None, 0.1, 100_000, "291 phases"),
+        (2, 0.1, 2_000_000, "6 phases"),
+        (None, 0.1, 2_000_000, "5,787 phases"),
+    ],
+)
+def test_phases_that_are_repeated_are_counted_each_time_and_their_peaks_are_kept(repeat, start, events, said):
+    c = curve("s", rounds(repeat, start), 1, events)
+    assert parts(c) == said
+    assert set(sparse(c.schedule, events)[0]) == set(whole(c.schedule, events)[0])
