@@ -28,6 +28,7 @@ test-more: $(VENV)/ready
 	$(PIP) --constraint constraints.txt --editable '.[accelerate,browser,docs,lightning,migration,mlflow,sweeps,tensorboard,transformers]'
 	$(PIP) --constraint constraints.txt --no-deps timm
 	$(BIN)/pytest -m 'sweeps or slow or loops or browser' $(ARGS)
+	$(BIN)/pytest --hypothesis-profile=thorough tests/schedules/test_laws.py tests/schedules/test_open_starts.py tests/binding/test_branch.py
 
 # The site, into docs/_build/html; a warning is an error, and it fetches nothing.
 docs: $(VENV)/ready

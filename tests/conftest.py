@@ -8,6 +8,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests run at a time
 import pytest
 import torch
 from helpers import build_wheel, environment
+from hypothesis import settings
+
+settings.register_profile("quick", max_examples=10)
+settings.register_profile("thorough", max_examples=100)  # `make test-more` asks for it
+settings.load_profile("quick")
 
 
 @pytest.fixture

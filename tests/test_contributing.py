@@ -98,6 +98,7 @@ def test_it_is_an_option_with_typed_fields(app):
     assert "Traceback" not in added.err
 
 
+@pytest.mark.slow
 def test_it_drives_an_engine_and_continues_in_another_process(app):
     whole = rates(app(*FIELDS, "+epochs=4"))
     assert whole == pytest.approx([square(i) for i in range(20)], abs=1e-15)
@@ -109,6 +110,7 @@ def test_it_drives_an_engine_and_continues_in_another_process(app):
     assert "cycle_mult is 1.0 there and 2.0 here" in other.err
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_it_names_the_remedy_where_the_package_is_missing(app, tmp_path):
     app(*FIELDS, "+path=state.pt").check()
     (tmp_path / "app.py").write_text(APP)

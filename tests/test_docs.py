@@ -30,7 +30,9 @@ LOOPS = re.compile(r"^\s*(import|from) (lightning|accelerate|transformers)\b", r
 def _marks(text):
     """Commands take seconds each, and some loops need an extra."""
     slow = any(one.commands for one in blocks(text))
-    return [pytest.mark.loops] if LOOPS.search(text) else [pytest.mark.slow] if slow else []
+    if LOOPS.search(text):  # the other libraries warn of their own futures
+        return [pytest.mark.loops, pytest.mark.filterwarnings("ignore")]
+    return [pytest.mark.slow] if slow else []
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(text)) for name, text in PAGES.items()])

@@ -39,6 +39,7 @@ def test_everything_has_its_card(made):
 
 
 @pytest.mark.parametrize("name", registry.names())
+@pytest.mark.slow
 def test_the_command_and_the_yaml_of_a_shape_declare_what_its_card_shows(name, made, tmp_path):
     card = {one.language: one.text for one in blocks(made[name])}
     _, _, *overrides = shlex.split(card["console"].replace("\\\n", " "))
@@ -52,6 +53,7 @@ def test_the_command_and_the_yaml_of_a_shape_declare_what_its_card_shows(name, m
 
 
 @pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.slow
 def test_the_yaml_of_a_preset_is_its_file_and_its_values_are_those_of_the_file(name, made):
     file = (ROOT / f"cosched/conf/scheduler/{name}.yaml").read_text()
     [yaml] = [one.text for one in blocks(made[name]) if one.language == "yaml"]

@@ -52,8 +52,7 @@ def _write_files(folder):
 
 def _slow(command):
     """What trains several times, or in processes of its own."""
-    several = command.startswith("cosched-train -m") and "preview" not in command
-    return [pytest.mark.slow] if several or "distributed" in command else []
+    return [pytest.mark.slow] if "preview" not in command and ("-m" in command or "resume" in command) else []
 
 
 @pytest.mark.parametrize(

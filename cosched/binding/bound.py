@@ -237,8 +237,7 @@ class Bound:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict should be a dictionary, but given {type(state_dict)}")
-        own = self.state_dict()
-        missing = own.keys() - {"resolved"} - state_dict.keys()
+        missing = Bound.state_dict(self).keys() - {"resolved"} - state_dict.keys()  # what a loop adds, another has not
         if missing and (theirs := ignites.position(state_dict, self._schedule)):
             self._load_ignite(state_dict, *theirs)
             return

@@ -62,7 +62,7 @@ def known(schedule):
 some = schedules().filter(known).filter(lambda one: not isinstance(one, Branched))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     parts=st.lists(st.tuples(some, st.integers(1, 40)), min_size=2, max_size=4, unique_by=lambda one: repr(one[0])),
     killed=st.integers(0, 9),

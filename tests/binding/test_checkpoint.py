@@ -151,7 +151,8 @@ def test_a_malformed_state_changes_nothing(sgd, policy):
     good = after(cosine(sgd), 5).state_dict()
     malformed = [{**good, key: value} for key, values in OWN.items() for value in values]
     malformed += [{**good, "schedule": {**good["schedule"], k: v}} for k, vs in SCHEDULE.items() for v in vs]
-    malformed += [{k: v for k, v in good.items() if k != key} for key in good]
+    kept = good.keys() - {"save_history"}  # which only ignite's loop has
+    malformed += [{k: v for k, v in good.items() if k != key} for key in kept]
     malformed += [{**good, "schedule": {k: v for k, v in good["schedule"].items() if k != key}} for key in FIELDS]
     malformed += [None, [], 3, {}, {1: 2}]
     raised = 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from strategies import SHAPES, wild
+from strategies import SHAPES, flat, wild
 
 import cosched
 from cosched import CosineAnnealing, Phase, Phases, PiecewiseLinear, Scaled, Schedule
@@ -34,7 +34,8 @@ def first_wrong(schedule, num_events, name, scales):
 def test_the_first_wrong_event_is_that_of_a_scan(shape):
     rng = np.random.default_rng(0)
     found = []
-    for _ in range(400):
+    number = 400 if flat(shape) else 100
+    for _ in range(number):
         schedule = wild(rng, shape, scale=10.0 ** rng.integers(-2, 2))
         num_events = int(10 ** rng.uniform(0, 3.7))
         name = str(rng.choice(["lr", "momentum", "betas[1]", "other"]))
@@ -48,7 +49,7 @@ def test_the_first_wrong_event_is_that_of_a_scan(shape):
         event = re.search(r"at event (\d+)", message)
         assert (event and int(event[1])) == expected, (schedule, num_events, name, message)
         found.append(expected is None)
-    assert 20 < sum(found) < 380, "both kinds are tried"
+    assert 0.05 < sum(found) / number < 0.95, "both kinds are tried"
 
 
 @pytest.mark.parametrize("num_events", [10**4, 10**8, 10**12, None])

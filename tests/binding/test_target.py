@@ -381,7 +381,7 @@ def test_what_an_attribute_begins_with_is_a_number(wrong):
 
 
 def test_an_optimizer_has_its_own_initial_values(sgd):
-    with pytest.raises(ValueError, match="initial_value=0.5 is for an attribute of engine.state: what an opti"):
+    with pytest.raises(ValueError, match=r"initial_value=0\.5 is for an attribute of engine.state: what an opti"):
         cosched.ConstantScheduler(sgd, "lr", 0.5, initial_value=0.5)
 
 

@@ -87,6 +87,7 @@ def test_it_is_a_schema_of_its_dialect():
         jsonschema.Draft202012Validator.check_schema(json_schema(app))
 
 
+@pytest.mark.slow
 def test_the_command_prints_it_and_the_packaged_file_is_that(tmp_path):
     printed = Start(JOB.parent / "cosched", "schema", "scheduler", cwd=tmp_path).check().out
     assert printed == PACKAGED.read_text(), "cosched schema scheduler > cosched/conf/scheduler.schema.json"

@@ -32,6 +32,7 @@ def app(tmp_path, installed):
     return lambda *arguments: Run(installed, "app.py", *arguments, cwd=tmp_path)
 
 
+@pytest.mark.slow
 def test_an_apps_own_file_of_our_name_is_untouched(app):
     assert OmegaConf.create(app("--cfg", "job").check().out) == {"scheduler": {"eta": 0.5, "T_max": 10}}
     assert "heavy: []" in app().check().out

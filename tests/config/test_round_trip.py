@@ -69,6 +69,7 @@ def crowded(tmp_path):
 
 
 @pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.slow
 def test_an_apps_own_options_of_our_names_are_its_own_and_ours_are_at_hand(crowded, option):
     ours = composed(option)
     with initialize_config_dir(str(crowded), version_base=None):

@@ -43,6 +43,7 @@ def test_a_branch_begins_its_schedule_where_it_leaves_and_leaves_the_trunk_alone
 
 
 @pytest.mark.parametrize("loop", ["ignite", "torch"])
+@pytest.mark.slow
 def test_a_branch_that_is_stopped_goes_on_bit_by_bit(trunk, tmp_path, monkeypatch, loop):
     class Ended(Stop):
         """Has a signal in a given iteration."""
@@ -63,6 +64,7 @@ def test_a_branch_that_is_stopped_goes_on_bit_by_bit(trunk, tmp_path, monkeypatc
     assert history(run) == history(whole)
 
 
+@pytest.mark.slow
 def test_a_branch_of_a_branch(trunk, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     train_tiny(first, *LINEAR, f"resume_from={trunk}", "resume_at=1ep", "keep_checkpoints=all")

@@ -49,6 +49,7 @@ def test_a_run_leaves_its_results_in_its_folder(tmp_path):
     assert state["scheduler lr"]["event_index"] == 30
 
 
+@pytest.mark.slow
 def test_a_run_in_the_folder_of_another_is_refused_before_anything_is_written(tmp_path):
     Start(JOB, *TINY, "trainer.max_epochs=1", "hydra.run.dir=out", cwd=tmp_path).check()
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}

@@ -106,6 +106,7 @@ def test_a_run_goes_on_in_the_other_loop_bit_by_bit(tmp_path, monkeypatch, loop,
     assert left(run) == left(whole)
 
 
+@pytest.mark.slow
 def test_and_back_again_with_more_epochs(tmp_path, loop):
     train_tiny(tmp_path / "whole", "trainer.max_epochs=4")
     for epochs, turn in enumerate([loop, OTHER[loop], loop, OTHER[loop]], start=1):

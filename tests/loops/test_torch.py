@@ -342,3 +342,13 @@ def test_it_stands_in_a_chain_where_each_drives_its_own_number():
     held = walk(chain, 5, lambda o: (o.param_groups[0]["lr"], o.param_groups[0]["momentum"]))
     curve = cosched.CosineAnnealing(**FIELDS)
     assert held == [(0.1 * 0.5**i, curve(i)) for i in range(5)]
+
+
+def test_a_state_goes_from_a_pure_schedule_to_a_bound_one_and_back(sgd):
+    pure, bound = cosched.Constant(value=0.5), cosched.ConstantScheduler(sgd, "lr", 0.5)
+    for first, then in ((pure, bound), (bound, pure)):
+        earlier, later = (TorchScheduler(sgd, one, max_iters=10) for one in (first, then))
+        sgd.step()
+        earlier.step()
+        later.load_state_dict(earlier.state_dict())
+        assert later.last_epoch == 1

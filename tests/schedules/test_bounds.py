@@ -18,7 +18,8 @@ every = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_bounds_enclose_all_values(shape):
     rng = np.random.default_rng(0)
     known = 0
-    for _ in range(400):
+    number = 400 if flat(shape) else 100
+    for _ in range(number):
         schedule = wild(rng, shape, scale=10.0 ** rng.integers(-3, 3))
         for _ in range(6):
             first = int(10 ** rng.uniform(0, 4.5)) - 1
@@ -33,7 +34,7 @@ def test_bounds_enclose_all_values(shape):
             assert low <= values.min(), (schedule, events)
             assert values.max() <= high, (schedule, events)
             known += 1
-    assert known > 1000, "most curves do not overflow"
+    assert known > 2.5 * number, "most curves do not overflow"
 
 
 @pytest.mark.parametrize("shape", [one for one in SHAPES.values() if flat(one)])

@@ -41,7 +41,7 @@ def law(**strategies):
     """A property, for every shape."""
 
     def decorate(test):
-        chosen = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+        chosen = settings(deadline=None, suppress_health_check=list(HealthCheck))
         return every(chosen(given(data=st.data(), **strategies)(test)))
 
     return decorate

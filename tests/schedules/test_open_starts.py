@@ -27,7 +27,7 @@ from cosched.schedules.durations import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult")
 
-law = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+law = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 NUMBERS = st.floats(0.01, 10)
 LENGTHS = st.integers(2, 40)

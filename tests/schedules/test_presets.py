@@ -152,6 +152,7 @@ PEAKS = {
 
 
 @pytest.mark.parametrize(("name", "field"), PEAKS.items(), ids=PEAKS)
+@pytest.mark.slow
 def test_one_override_sets_the_peak(option, name, field):
     run = {"epoch_length": 100, "max_epochs": 10}
     values = option(name).resolve(**run).values(range(1000))

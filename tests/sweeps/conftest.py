@@ -1,6 +1,7 @@
 """An app that is not ours, and its commands, most of them run in this process, which is ten times as quick."""
 
 import gc
+import logging
 import runpy
 import sys
 import warnings
@@ -106,6 +107,10 @@ class Command:
 
     def __init__(self, capsys):
         self.status = 0
+        for logger in (logging.root, *map(logging.getLogger, logging.root.manager.loggerDict)):
+            for handler in logger.handlers[:]:  # of an app before, whose streams are gone
+                if getattr(getattr(handler, "stream", None), "closed", False):
+                    logger.removeHandler(handler)
         for text in ("The version_base parameter is deprecated", "hydra.utils.instantiate.. resolved"):  # Hydra 1.4
             warnings.filterwarnings("ignore", text)
         try:

@@ -36,6 +36,7 @@ def test_a_report_is_built_anew_from_a_folder(app, folder, capsys):
     assert out.split("\n", 2)[2] == first.out.split("\n", 2)[2].replace(f"{folder}/", "").partition("heavy:")[0]
 
 
+@pytest.mark.slow
 def test_what_was_killed_is_in_it(app, folder):
     app(REPORT, "do=score", "seed=1,2").check()
     file = folder / "out/1/schedule.json"
@@ -50,6 +51,7 @@ def test_what_was_killed_is_in_it(app, folder):
     ]
 
 
+@pytest.mark.slow
 def test_several_sweeps_are_compared(app, folder, capsys):
     app(REPORT, "do=score", "seed=1,2").check()
     app(REPORT, "do=score", "seed=1", "train.schedule.cycle_mult=3", "hydra.sweep.dir=other").check()

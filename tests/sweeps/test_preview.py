@@ -23,6 +23,7 @@ def words(out):
     return re.sub(r"\s+", " ", out)
 
 
+@pytest.mark.slow
 def test_a_preview_loads_neither_torch_nor_ignite(folder):
     length = ["hydra.launcher.epochs=${epochs}", "hydra.launcher.epoch_length=25"]
     sweep = ["train.schedule.cycle_mult=1,1.05,1.5,2", "train.schedule.start_value_mult=1,0.8"]
@@ -67,11 +68,13 @@ def test_what_cannot_be_previewed_is_a_row_and_a_status(app, override, said):
     assert said in words(run.out)
 
 
+@pytest.mark.slow
 def test_a_preview_of_a_very_long_run_with_a_deep_config(app):
     run = app(*PREVIEW, "hydra.launcher.epochs=1000000", "hydra.launcher.epoch_length=1000000").check()
     assert "1,000,000,000,000 events" in run.out
 
 
+@pytest.mark.slow
 def test_names_are_text_in_a_preview(app, folder):
     notes = ["[/data/a]", "$x$ and $y", "=1+1", "\x1b[31mred", "[red]x"]
     run = app(*PREVIEW, "note=" + ",".join(f"'{note}'" for note in notes), "train.schedule.param_name='=$[b]$'")
@@ -84,6 +87,7 @@ def test_names_are_text_in_a_preview(app, folder):
 
 @pytest.mark.usefixtures("sketched")
 @pytest.mark.parametrize("valid", [True, False])
+@pytest.mark.slow
 def test_a_full_disk_does_not_change_the_status_of_a_preview(app, folder, caplog, valid):
     (folder / "out").mkdir()
     for name in ("schedules.csv", "schedules.png"):
@@ -135,6 +139,7 @@ def test_the_length_of_the_run_is_said_and_that_it_is_assumed(app, folder, given
 
 
 @pytest.mark.usefixtures("sketched")
+@pytest.mark.slow
 def test_of_many_jobs_the_distinct_curves_are_shown_with_their_counts(app, folder, monkeypatch):
     monkeypatch.setattr(preview, "MANY", 5)
     run = app(*PREVIEW, "train.schedule.cycle_mult=1,2,0.5", "seed=0,1").check()
@@ -153,6 +158,7 @@ def test_a_page_is_written_where_plotly_is_installed(app, folder):
 
 
 @pytest.mark.usefixtures("sketched")
+@pytest.mark.slow
 def test_a_phase_that_stands_alone_is_no_schedule(app):
     run = app(*PREVIEW, "+cosched/phase@tail=constant", "tail.value=1").check()
     assert run.out.count(" lr ") == 1

@@ -144,6 +144,7 @@ def test_whatever_jobs_do_all_are_in_the_table_and_the_status_is_right(app, fold
 
 
 @sketched
+@pytest.mark.slow
 def test_nan_ranks_behind_all_values_and_before_no_value(app):
     best = "hydra.callbacks.schedule_report.maximize=true"  # then minus infinity is the worst of numbers
     run = app(REPORT, "do=nothing,not_a_number,fail,infinite", best)
@@ -183,6 +184,7 @@ def test_what_is_a_number_is_read_as_one(value, read):
 
 
 @sketched
+@pytest.mark.slow
 def test_names_are_text_in_a_report_on_jobs_that_all_failed(app, folder):
     notes = ["[/data/a]", "$x$ and $y", "=1+1", "\x1b[31mred", "-1"]
     run = app(REPORT, "do=fail", "note=" + ",".join(f"'{note}'" for note in notes), "+extra=1")
@@ -200,6 +202,7 @@ def test_names_are_text_in_a_report_on_jobs_that_all_failed(app, folder):
 
 @sketched
 @pytest.mark.parametrize("names", [["sweep.csv"], ["sweep.png", "sweep.csv", "0/schedule.json"]])
+@pytest.mark.slow
 def test_a_full_disk_does_not_change_the_status(app, folder, caplog, names):
     (folder / "out/0").mkdir(parents=True)
     for name in names:
@@ -218,6 +221,7 @@ def test_a_full_disk_does_not_change_the_status(app, folder, caplog, names):
 
 
 @sketched
+@pytest.mark.slow
 def test_the_status_is_right_where_nothing_can_be_reported(app, monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("broken")
@@ -282,6 +286,7 @@ hydra:
 
 
 @sketched
+@pytest.mark.slow
 def test_other_callbacks_see_what_happened_whichever_is_listed_first(app, folder, others):
     run = app("do=fail,score")
     assert run.status == 1
@@ -293,6 +298,7 @@ def test_other_callbacks_see_what_happened_whichever_is_listed_first(app, folder
 
 @sketched
 @pytest.mark.parametrize("name", ["before", "after"])
+@pytest.mark.slow
 def test_a_callback_that_ends_the_sweep_leaves_a_table_and_a_status(app, folder, others, name):
     run = app("do=score,fail", f"+hydra.callbacks.{name}.ends=0")
     assert run.status == 1, "for not all jobs ran"
@@ -300,6 +306,7 @@ def test_a_callback_that_ends_the_sweep_leaves_a_table_and_a_status(app, folder,
 
 
 @sketched
+@pytest.mark.slow
 def test_a_launchers_config_is_saved_as_it_was(app, folder):
     app(REPORT, "do=score").check()
     assert "hydra._internal.core_plugins.basic_launcher.BasicLauncher" in (folder / "out/multirun.yaml").read_text()
@@ -307,12 +314,14 @@ def test_a_launchers_config_is_saved_as_it_was(app, folder):
 
 
 @sketched
+@pytest.mark.slow
 def test_a_jobs_own_file_of_that_name_is_not_written_over_at_its_end(app, folder):
     app(REPORT, "do=damage").check()
     assert (folder / "out/0/schedule.json").read_text() == '{"job": 0, "sche'
 
 
 @sketched
+@pytest.mark.slow
 def test_the_report_leaves_an_earlier_sweep_in_the_folder_out(app, folder):
     app(REPORT, "do=score", "seed=0,1,2").check()
     old = folder / "out/2/schedule.json"
@@ -325,6 +334,7 @@ def test_the_report_leaves_an_earlier_sweep_in_the_folder_out(app, folder):
 
 
 @sketched
+@pytest.mark.slow
 def test_a_preview_with_the_report_has_no_report(app, folder):
     run = app(REPORT, "hydra/launcher=preview", "previewed=true").check()
     assert "nothing was run" in run.out
@@ -353,6 +363,7 @@ def test_the_report_shows_the_run_that_a_loop_has_begun(app, folder, set_):
 
 
 @sketched
+@pytest.mark.slow
 def test_where_a_job_begins_no_run_its_length_is_that_of_the_others_and_said_to_be_assumed(app, folder):
     run = app(REPORT, "do=torch,fail,score")
     assert [row["run"] for row in rows(folder)] == ["4 epochs x 7", *["assumed 4 epochs x 7"] * 2]
@@ -416,12 +427,14 @@ def test_a_job_has_a_picture_over_its_run_unless_it_has_drawn_one(app, folder):
 
 
 @sketched
+@pytest.mark.slow
 def test_an_override_without_effect_is_told(app):
     run = app(REPORT, "do=torch", "+optimizer.lr=1,2").check()
     assert "+optimizer.lr has no effect: train.schedule sets lr at every iteration" in run.out
 
 
 @sketched
+@pytest.mark.slow
 def test_of_many_jobs_the_distinct_curves_are_shown_with_their_counts(app, folder, monkeypatch):
     monkeypatch.setattr(summary, "MANY", 11)
     best = "hydra.callbacks.schedule_report.maximize=true"
