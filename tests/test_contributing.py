@@ -121,6 +121,7 @@ def test_a_checkpoint_of_it_names_the_remedy_where_the_package_is_missing(app, t
     assert "needs that package, installed with an entry point in the group 'cosched.shapes'" in refused.err
 
 
+@pytest.mark.slow
 def test_it_is_swept_and_previewed(app, tmp_path):
     sweep = ["-m", *FIELDS, "scheduler.cycle_size=4,5,5", "hydra.sweep.dir=out"]
     shown = app(*sweep, "hydra/launcher=preview").check().out

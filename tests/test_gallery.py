@@ -31,6 +31,7 @@ def said(card):
     return dict(zip(map(int, table["event"]), map(float, table["value"]), strict=True))
 
 
+@pytest.mark.slow
 def test_everything_has_its_card(made):
     pages = {what: cards.gallery(what) for what in ("shapes", "presets")}
     assert re.findall(r"^### (\w+)$", pages["shapes"], flags=re.MULTILINE) == registry.names()

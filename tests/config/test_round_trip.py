@@ -13,6 +13,7 @@ from ignite.engine import Engine
 from omegaconf import OmegaConf
 
 import cosched
+from cosched.schedules.registry import registered
 
 pytestmark = pytest.mark.filterwarnings("ignore:cycle_mult", "ignore:.*cycles shrink")
 
@@ -50,7 +51,9 @@ def composed(option):
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize(
+    "option", [pytest.param(name, marks=() if name in registered() else pytest.mark.slow) for name in OPTIONS]
+)
 def test_it_is_the_same_curve(option, way, sgd):
     node = composed(option)
     pure = OmegaConf.to_object(node).resolve(**RUN)

@@ -36,6 +36,7 @@ def test_what_was_to_be_kept_stays_when_the_run_goes_on(stopped):
 
 
 @pytest.mark.parametrize("keep", ["0", "-1", "true", "null", "some", "1.5", "[2]", "{}", "{every: null}", "{last: 2}"])
+@pytest.mark.slow
 def test_what_cannot_be_kept_is_told(tmp_path, keep):
     with pytest.raises(ConfigError, match=r"^keep_checkpoints=.* must be a number of at least 1, or all, or {every: "):
         train_tiny(tmp_path, f"keep_checkpoints={keep}")

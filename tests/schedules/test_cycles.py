@@ -54,6 +54,7 @@ def test_cycles_are_those_of_a_walk(size, warmup, mult, limit):
     ("size", "mult"),
     [(10**5, 1.00001), (10**7, 1.0000001), (10**8, 1.00000001), (10**6, 1.000001), (10**9, 0.999999), (3, 1.0)],
 )
+@pytest.mark.slow
 def test_slow_growth_needs_few_rows(size, mult):
     table = Cycles(size, 0, mult, None)
     table.at(2**53 - 1)

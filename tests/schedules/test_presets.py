@@ -135,7 +135,7 @@ def option():
         )
 
 
-@pytest.mark.parametrize("n", [10_000, 30_000])
+@pytest.mark.parametrize("n", [10_000, pytest.param(30_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", FORMULAS)
 def test_a_preset_is_its_papers_formula(option, name, n):
     overrides, formula = FORMULAS[name]

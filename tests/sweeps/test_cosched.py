@@ -82,6 +82,7 @@ def cosched(capsys, *arguments):
     return stop.value.code, capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_each_shape_and_each_preset_is_a_line_of_the_list(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     status, out = cosched(capsys, "list")

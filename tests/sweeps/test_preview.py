@@ -131,6 +131,7 @@ def test_an_option_of_the_apps_own_previews_without_m_too(app, folder):
         ),
     ],
 )
+@pytest.mark.slow
 def test_the_length_of_the_run_is_said_and_that_it_is_assumed(app, folder, given, length):
     run = app(*PREVIEW, *given).check()
     assert f", previewed over {length}\n" in run.out

@@ -131,6 +131,7 @@ def test_a_killed_worker_leaves_a_table_of_what_is_known(folder):
         ),
     ],
 )
+@pytest.mark.slow
 def test_whatever_jobs_do_all_are_in_the_table_and_the_status_is_right(app, folder, outcomes, status):
     run = app(REPORT, f"do={','.join(outcomes)}", "train.schedule.cycle_mult=1")
     assert run.status == status
@@ -381,6 +382,7 @@ def test_the_length_that_is_set_holds_where_no_run_is_begun(app, folder):
 
 @sketched
 @pytest.mark.parametrize(("maximize", "jobs"), [("null", "012"), ("true", "120"), ("false", "021")])
+@pytest.mark.slow
 def test_jobs_are_ranked_only_where_it_is_known_which_value_is_the_best(app, maximize, jobs):
     run = app(REPORT, "do=nothing,decimal,scalar", f"hydra.callbacks.schedule_report.maximize={maximize}").check()
     shown = ranked(run.out)

@@ -47,6 +47,7 @@ def test_a_csv_file_has_other_cells_as_they_are(tmp_path):
 FIELDS = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 1, "end_value": 0, "cycle_size": 10}
 
 
+@pytest.mark.slow
 def test_a_picture_is_drawn_whatever_the_names_are(tmp_path):
     one = curve("scheduler", FIELDS, 1, 30)
     draw_curves(tmp_path / "labels.png", [Line(curve=one, label=text) for text in NASTY])
