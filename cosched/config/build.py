@@ -34,6 +34,10 @@ class Allowed:
     packages: tuple[str, ...]
     names: Sequence[str] = ()
 
+    def __post_init__(self) -> None:
+        if isinstance(self.names, str):  # one name, and not its letters
+            object.__setattr__(self, "names", (self.names,))
+
     def find(self, target: str) -> Callable[..., Any]:
         """What ``target`` names; nothing outside the allowed packages is even imported.
 

@@ -70,7 +70,7 @@ class TorchScheduler(LRScheduler):
         self.epoch_length, self.max_epochs, self.max_iters = epoch_length, max_epochs, max_iters
         self.tokens_per_iteration, self.batch_size = tokens_per_iteration, batch_size
         self.per_epoch = _step_event(event) is Event.EPOCH_STARTED
-        allowed = Allowed(kinds=(Schedule, Bound), packages=("cosched.",), names=tuple(allow))
+        allowed = Allowed(kinds=(Schedule, Bound), packages=("cosched.",), names=allow)
         if isinstance(scheduler, Schedule) and not hasattr(scheduler, "_target_"):
             scheduler = Bound(optimizer, scheduler, "lr")
         self.parts: dict[str, Bound] = {}

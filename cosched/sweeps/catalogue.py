@@ -65,7 +65,7 @@ def _choices(override: str, alone: bool) -> list[str]:
     if parsed.is_sweep_override():
         key = override.partition("=")[0]
         found = [f"{key}={value}" for value in parsed.sweep_string_iterator()]
-    group = re.match(rf"({GROUP}|cosched/(phase|scheduler))(@[\w.]+)?=", override)
+    group = re.match(rf"({GROUP}|cosched/scheduler)(@[\w.]+)?=", override)
     return [f"+{one}" if alone and group else one for one in found]
 
 

@@ -107,7 +107,7 @@ class MyScheduler(cosched.CosineAnnealingScheduler):
     pass
 
 
-@pytest.mark.parametrize("allow", [(f"{__name__}.",), (f"{__name__}.MyScheduler",)])
+@pytest.mark.parametrize("allow", [(f"{__name__}.",), (f"{__name__}.MyScheduler",), f"{__name__}.MyScheduler"])
 def test_the_caller_may_allow_more(sgd, allow):
     config = {**COSINE, "_target_": f"{__name__}.MyScheduler"}
     for others in ((), (f"{__name__}.My", __name__)):

@@ -352,3 +352,12 @@ def test_a_state_goes_from_a_pure_schedule_to_a_bound_one_and_back(sgd):
         earlier.step()
         later.load_state_dict(earlier.state_dict())
         assert later.last_epoch == 1
+
+
+def test_one_name_that_is_allowed_may_be_a_text(sgd):
+    config = {
+        "_target_": "torch.optim.lr_scheduler.LambdaLR",
+        "lr_lambda": {"_target_": "cosched.Constant", "value": 1},
+    }
+    with pytest.raises(ConfigError, match="gives a LambdaLR, which is not a scheduler"):
+        TorchScheduler(sgd, config, max_iters=3, allow="torch.optim.lr_scheduler.LambdaLR")

@@ -105,6 +105,9 @@ def test_a_preset_is_previewed_without_an_app(capsys, tmp_path):
     schedules = rows(tmp_path / "a b/schedules.csv")
     assert [float(row["value"]) for row in schedules if row["job"] == "0"][25:50] == [0.1] * 25
     assert cosched(capsys, "preview", "scheduler=wdd", *run)[0] == 1
+    root = "cosched/phase@scheduler.phases.decay=sqrt_annealing"
+    assert not cosched(capsys, "preview", "scheduler=wsd", root, *run)[0]
+    assert float(rows(tmp_path / "a b/schedules.csv")[-1]["value"]) < 0.1 * (1 - 0.9**0.5), "fast at first"
 
 
 def test_a_config_file_and_an_option_of_ones_own_are_previewed(capsys, folder, monkeypatch):
