@@ -5,11 +5,35 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from omegaconf import OmegaConf
 
+import cosched
 from cosched.digits.folder import CHECKPOINT, checkpoints
+
+ABOUT = """\
+cosched-train trains a small network on 1,797 handwritten digits, with the schedules that its config declares.
+cosched declares, previews, sweeps and applies parameter schedules: a learning rate, a momentum, ... Choose a shape or a
+preset with scheduler=NAME, override any field of it, sweep with -m, and look before you train:
+
+  cosched-train hydra/launcher=preview scheduler=wsd
+  cosched-train -m hydra/launcher=preview scheduler.cycle_mult=1,1.5,2
+  cosched list
+
+== Presets ==
+"""
+
+
+def about() -> str:
+    """What ``--help`` begins with: what this is, how to look at it, and each packaged preset in a line."""
+    lines = []
+    for file in sorted((Path(str(cosched.__file__)).parent / "conf/scheduler").glob("*.yaml")):
+        comments = [line[2:] for line in file.read_text("utf-8").splitlines() if line.startswith("# ")]
+        said = " ".join(line for line in comments if not line.startswith("yaml-language-server"))
+        lines.append(f"  {file.stem:<20}{shorten(said, 98, placeholder='...')}")
+    return (ABOUT + "\n".join(lines)).replace("$", "$$") + "\n"  # Hydra fills in what begins with a dollar
 
 
 def point(resume_from: Any, resume_at: Any) -> Any:
@@ -29,6 +53,7 @@ with warnings.catch_warnings():
         lambda val_fraction, batch_size: math.ceil((1797 - math.ceil(1797 * val_fraction)) / max(batch_size, 1)),
         replace=True,
     )
+    OmegaConf.register_new_resolver("digits_about", about, replace=True)
     # The end of a branch that lasts so many epochs, from a point in epochs on: "9ep" and 3 give 12.
     OmegaConf.register_new_resolver(
         "digits_epochs_after", lambda point, count: int(str(point).removesuffix("ep")) + count, replace=True

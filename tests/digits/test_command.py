@@ -100,6 +100,15 @@ def test_the_preview_knows_the_length_of_the_run(tmp_path):
     assert not list(tmp_path.rglob("history.csv"))
 
 
+def test_help_says_what_it_is_and_names_every_preset_and_the_preview(tmp_path):
+    shown = Start(JOB, "--help", cwd=tmp_path).check().out
+    presets = [path.stem for path in (ROOT / "cosched/conf/scheduler").glob("*.yaml")]
+    lines = shown.partition("== Presets ==")[2].partition("==")[0].strip().splitlines()
+    assert [line.split()[0] for line in lines] == sorted(presets)
+    assert all(len(line.split()) > 3 and len(line) <= 120 for line in lines)
+    assert "cosched-train hydra/launcher=preview" in shown
+
+
 @pytest.mark.parametrize("fraction", [0.2, 0.9, 0.333])
 def test_the_config_knows_the_length_of_an_epoch(fraction):
     from cosched.digits.model import digits
