@@ -44,6 +44,9 @@ def add_report(commands: Any) -> None:
     parser.add_argument(
         "--output", metavar="FOLDER", type=Path, help="for the files; else FOLDER, if there is one only"
     )
+    parser.add_argument(
+        "--mlflow", metavar="EXPERIMENT", help="write it into MLflow's store, too: a run with one run per job under it"
+    )
     parser.set_defaults(run=_report)
 
 
@@ -64,7 +67,11 @@ def _report(given: argparse.Namespace) -> int | str:
     title = (
         f"{', '.join(folder.resolve().name for folder in given.folders)}: {len(results)} job{'s' * (len(results) != 1)}"
     )
-    sum_up(results, output, title, maximize)
+    written = sum_up(results, output, title, maximize)
+    if given.mlflow is not None:
+        from cosched.sweeps.tracking import to_mlflow
+
+        print(f"MLflow has it as run {to_mlflow(results, written, title, given.mlflow)} of {given.mlflow}")
     return int(any(result.error is not None for result in results))
 
 

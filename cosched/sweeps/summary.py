@@ -25,8 +25,8 @@ UNRANKED = (
 )
 
 
-def sum_up(results: Sequence[Result], folder: Path, title: str, maximize: bool | None) -> None:
-    """Write the files and print the table; what fails of it is told, and the rest goes on."""
+def sum_up(results: Sequence[Result], folder: Path, title: str, maximize: bool | None) -> list[Path]:
+    """Write the files, which are returned, and print the table; what fails of it is told, and the rest goes on."""
     results = alike(results)
     called = names(differing([r.overrides for r in results]), {c.path for r in results for c in r.curves})
     order = ranking(results, maximize)
@@ -43,6 +43,7 @@ def sum_up(results: Sequence[Result], folder: Path, title: str, maximize: bool |
     with attempt("printing the table"):
         _print(results, called, order, title, folder / "sweep.csv")
         print(*(plain(str(path)) for path in written), sep="\n", flush=True)
+    return written
 
 
 def alike(results: Sequence[Result]) -> list[Result]:
