@@ -157,7 +157,7 @@ ATTACH = Allowed(kinds=KINDS, packages=("cosched.", "ignite.handlers."), names=(
         (ATTACH, "ignite.handlers", {"create_lr_scheduler_with_warmup"}),
         (ALLOWED, "cosched.digits", {"digits", "layerwise"}),
         (ALLOWED, "torch.optim", set()),
-        (ALLOWED, "torch.nn", set()),
+        pytest.param(ALLOWED, "torch.nn", set(), marks=pytest.mark.slow),
     ],
     ids=["attach-cosched", "attach-ignite", "job-digits", "job-optim", "job-nn"],
 )

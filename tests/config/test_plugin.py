@@ -44,6 +44,7 @@ def test_both_plugins_are_there(app):
     assert "HydraColorlogSearchPathPlugin" in plugins
 
 
+@pytest.mark.slow
 def test_our_options_are_typed(app):
     config = ["scheduler=linear_cyclical", "scheduler.start_value=1", "scheduler.end_value=0", "scheduler.cycle_size=4"]
     shown = app(*config).check().out

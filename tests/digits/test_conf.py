@@ -29,6 +29,7 @@ def test_there_is_a_preset_for_what_papers_propose():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.slow
 def test_a_preset_adapts_to_any_run(preset):
     config = composed(f"scheduler={preset}", "trainer.max_epochs=6")
     for event, length in (("ITERATION_STARTED", 90), ("EPOCH_STARTED", 6)):

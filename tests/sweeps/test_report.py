@@ -420,6 +420,7 @@ def test_the_direction_is_taken_from_the_sweeper(sweeper, best):
     assert report.direction(config, False) is False
 
 
+@pytest.mark.slow
 def test_a_job_has_a_picture_over_its_run_unless_it_has_drawn_one(app, folder):
     (folder / "out/1").mkdir(parents=True)
     (folder / "out/1/schedule.png").write_bytes(b"mine")

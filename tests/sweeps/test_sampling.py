@@ -90,6 +90,7 @@ phases = st.lists(
 @pytest.mark.filterwarnings("ignore:cycle_mult")
 @settings(max_examples=50, derandomize=True)  # a sample cannot be right without exception, but a picture shows none
 @given(st.one_of(simple, scaled, phases), st.sampled_from([120_000, 300_001]))
+@pytest.mark.slow
 def test_what_is_kept_of_a_long_run_is_what_an_evaluation_of_all_events_finds(schedule, num_events):
     peaks_and_troughs_are_kept(sparse(schedule, num_events), schedule, num_events, tolerance=0.01)
 
