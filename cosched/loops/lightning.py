@@ -83,7 +83,8 @@ class ScheduleCallback(_Callback):  # type: ignore[misc]  # of which class it is
         if OmegaConf.is_config(scheduler):
             scheduler = resolved(scheduler, "scheduler")
         refuse_interpolations(scheduler, "scheduler")  # they would be resolved when a fit starts
-        self.scheduler, self.optimizer, self.allow = scheduler, optimizer, allow
+        self.scheduler, self.optimizer = scheduler, optimizer
+        self.allow = (allow,) if isinstance(allow, str) else tuple(allow)
         self.data: dict[str, Any] = {"tokens_per_iteration": tokens_per_iteration, "batch_size": batch_size}
         Run(**self.data)  # which refuses what is not a count
         self._driving: _TrainersScheduler | None = None  # since the last fit started

@@ -57,7 +57,7 @@ class Notes:
         for text in dict.fromkeys(texts):
             self.jobs.setdefault(text, []).append(job)
             numbers.append(list(self.jobs).index(text) + 1)
-        return "".join(f"[{number}]" for number in numbers)
+        return "".join(f"[{number}]" for number in sorted(numbers))
 
 
 class Screen:

@@ -152,6 +152,7 @@ def test_what_two_processes_save_goes_on(on_two):
     assert read(*(on_two / "leave" / f"{rank}.json" for rank in range(2))) == [[pure(first=7), []]] * 2
 
 
+@pytest.mark.filterwarnings("ignore:.*cycle_mult=2.0 has no effect")
 def test_another_schedule_is_refused(tmp_path):
     train(tmp_path, 0, 1, leave_at=7)
     with pytest.raises(ConfigError, match=r"lr: .* phases.decay.cycle_mult is 1.0 there and 2.0 here"):

@@ -287,10 +287,10 @@ def app(tmp_path):
 
 
 def expected(updates, peak=0.1):
-    """Goyal et al.'s schedule: a twentieth of the run, in whole updates, up to the peak, then half a cosine to 0."""
+    """Goyal et al.'s schedule: a twentieth of the run, in whole updates, up to the peak, from one step above 0 on, then half a cosine to 0."""
     first = max(updates // 20, 1)
     decay = cosched.CosineAnnealing(start_value=peak, end_value=0, cycle_size=updates - first)
-    return [peak * i / first for i in range(first)] + decay.values(range(updates - first)).tolist()
+    return [peak * (i + 1) / (first + 1) for i in range(first)] + decay.values(range(updates - first)).tolist()
 
 
 LENGTH = ("hydra.launcher.epochs=${trainer.max_epochs}", "hydra.launcher.epoch_length=${data.batches}")
