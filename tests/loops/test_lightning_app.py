@@ -288,7 +288,7 @@ def app(tmp_path):
 
 
 def expected(updates, peak=0.1):
-    """Goyal et al.'s schedule: a twentieth of the run, in whole updates, from one step up to the peak; then a cosine."""
+    """Goyal et al.'s schedule: a twentieth of the run, from one step up to the peak, then a cosine."""
     first = max(updates // 20, 1)
     decay = cosched.CosineAnnealing(start_value=peak, end_value=0, cycle_size=updates - first)
     return [peak * (i + 1) / (first + 1) for i in range(first)] + decay.values(range(updates - first)).tolist()
