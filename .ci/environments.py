@@ -35,7 +35,8 @@ def run(*command: Any, cwd: Path = ROOT, capture: bool = False) -> str:
 
 def try_app(python: Path, folder: Path) -> None:
     """Run the README's first app, and compare its last learning rate with the formula."""
-    for text, name in re.findall(r"```\w+\n(# ([\w/]+\.\w+)\n.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL):
+    readme = (ROOT / "README.md").read_text()
+    for text, name in re.findall(r"```\w+\n(# ([\w/]+\.\w+)\n.*?)```", readme, flags=re.DOTALL):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     expected = 0.001 + 0.099 * (1 + math.cos(math.pi * 24 / 25)) / 2
