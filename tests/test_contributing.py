@@ -84,6 +84,7 @@ def test_the_shape_that_is_shown_is_ours():
     assert sum(OURS.split('"""')[0] in source and OURS.split('"""')[2] in source for source in sources) == 1
 
 
+@pytest.mark.slow
 def test_it_is_an_option_with_typed_fields(app):
     config = yaml.safe_load(app(*FIELDS, "--cfg", "job").check().out)["scheduler"]
     assert config["_target_"] == "cosched.RegisteredScheduler"

@@ -111,6 +111,7 @@ OWN_GROUP = {
         (["~scheduler", "+cosched/scheduler@scheduler=wsd", "scheduler.param_name=Ir"], None),
     ],
 )
+@pytest.mark.slow
 def test_an_option_that_an_app_hides_is_named_where_it_was_meant(said, tmp_path, overrides, message):
     (tmp_path / "conf/scheduler").mkdir(parents=True)
     for name, text in OWN_GROUP.items():

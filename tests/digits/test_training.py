@@ -93,6 +93,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("overrides", "message"), MISTAKES)
+@pytest.mark.slow
 def test_a_mistake_stops_the_run_before_it_writes(tmp_path, overrides, message):
     config = composed(*TINY, *overrides.split())
     with pytest.raises(ConfigError, match="^" + re.escape(message)):

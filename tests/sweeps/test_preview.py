@@ -62,6 +62,7 @@ def test_preview_shows_all_jobs_and_fails_for_an_invalid_one(app, folder):
         ("hydra.launcher.epochs=0", "error: a run of epochs=0 of epoch_length=100 has no events"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_previewed_is_a_row_and_a_status(app, override, said):
     run = app(*PREVIEW, override)
     assert run.status == 1

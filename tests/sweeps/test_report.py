@@ -348,6 +348,7 @@ def left(folder, job):
 
 @sketched
 @pytest.mark.parametrize("set_", [False, True])
+@pytest.mark.slow
 def test_the_report_shows_the_run_that_a_loop_has_begun(app, folder, set_):
     length = ["hydra.callbacks.schedule_report.epochs=3", "hydra.callbacks.schedule_report.epoch_length=9"] * set_
     run = app(REPORT, "do=torch,ignite,torch_and_fail", *length)
