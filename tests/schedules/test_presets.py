@@ -5,9 +5,13 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from helpers import ROOT
 from hydra import compose, initialize
 from omegaconf import OmegaConf
+from torch.nn import Parameter
+from torch.optim import SGD
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, CyclicLR
 
 PEAK = 0.1
 
@@ -41,8 +45,8 @@ def minicpm_wsd(i, n):
 def wsd_s(i, n):
     if i < n // 25:
         return ramp(i, n // 25)
-    position = (i - n // 25) % (n * 32 // 100) - n * 24 // 100
-    x = position / (n * 8 // 100)
+    position = (i - n // 25) % (n * 32 // 100) - n * 27 // 100
+    x = position / (n * 5 // 100)
     return 1 if x < 0 else 1 / (x / 0.1 + (1 - x) / 1)
 
 
@@ -86,12 +90,20 @@ def power(i, n):
     if i < n // 100:
         return ramp(i, n // 100)
     stop = n * 9 // 10
-    reached = min(1, (n / 10) ** 0.51 * max(min(i, stop), 1) ** -0.51)
+    reached = min(1, (n * 3 / 100) ** 0.51 * max(min(i, stop), 1) ** -0.51)
     return reached if i < stop else reached * (n - i) / (n - stop)
 
 
 def d2z(i, n):
     return ramp(i, n // 10) if i < n // 10 else (n - i) / (n - n // 10)
+
+
+def one_cycle(low, high, end):
+    def value(i, n):
+        top = n * 3 // 10
+        return cosine(low, high, i / top) if i < top else cosine(high, end, (i - top) / (n - top))
+
+    return value
 
 
 def step(i, n):
@@ -117,6 +129,11 @@ FORMULAS = {
     "power": ([], power),
     "d2z": ([], d2z),
     "step": ([], step),
+    "linear_decay": ([], lambda i, n: 1 - i / n),
+    "polynomial": ([], lambda i, n: (1 - i / n) ** 0.9),
+    "cosine_hold": ([], lambda i, n: cosine(1, 0.1, min(i / (n * 8667 // 10000), 1))),
+    "one_cycle": ([], one_cycle(1 / 25, 1, 1 / 25 / 10_000)),
+    "one_cycle_momentum": ([], one_cycle(0.95 / PEAK, 0.85 / PEAK, 0.95 / PEAK)),
     "chinchilla": ([], lambda i, n: cosine(1, 0.1, i / n)),
     "warmup_cosine": (
         [],
@@ -142,6 +159,37 @@ def test_a_preset_is_its_papers_formula(option, name, n):
     schedule = option(name.split(",")[0], *overrides).resolve(epoch_length=100, max_epochs=n // 100)
     expected = [PEAK * formula(i, n) for i in range(n)]
     np.testing.assert_allclose(schedule.values(range(n)), expected, rtol=1e-12, atol=1e-15 * PEAK)
+
+
+def cyclical(mode):
+    return lambda optimizer: CyclicLR(
+        optimizer, base_lr=0.01, max_lr=0.1, step_size_up=200, mode=mode, gamma=0.99994, cycle_momentum=False
+    )
+
+
+TORCHS = {
+    "clr_triangular": cyclical("triangular"),
+    "clr_triangular2": cyclical("triangular2"),
+    "clr_exp_range": cyclical("exp_range"),
+    "sgdr": lambda optimizer: CosineAnnealingWarmRestarts(optimizer, T_0=1000, T_mult=2),
+}
+
+
+@pytest.mark.parametrize("name", TORCHS)
+def test_a_preset_stated_in_epochs_is_torchs_scheduler(option, name):
+    optimizer = SGD([Parameter(torch.zeros(1))], lr=0.05)
+    scheduler, expected = TORCHS[name](optimizer), []
+    for _ in range(3500):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    schedule = option(name).resolve(epoch_length=100, max_epochs=35)
+    np.testing.assert_allclose(schedule.values(range(3500)), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_every_preset_is_compared_with_its_source():
+    presets = {path.stem for path in (ROOT / "cosched/conf/scheduler").glob("*.yaml")}
+    assert presets == {name.split(",")[0] for name in FORMULAS} | set(TORCHS)
 
 
 PEAKS = {
