@@ -108,4 +108,5 @@ def _schema(config_path: str) -> type | None:
 def _others_have(group: str) -> bool:
     hydra = GlobalHydra.instance()
     sources = hydra.config_loader().get_sources() if hydra.is_initialized() else []
-    return any(one.is_group(group) for one in sources if not isinstance(one, OptionSource))
+    # Not by its class: Hydra may load this file once more, and then there are two.
+    return any(one.is_group(group) for one in sources if one.scheme() != OptionSource.scheme())
