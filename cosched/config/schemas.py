@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from enum import Enum
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 from hydra.errors import CompactHydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from cosched.schedules import registry
 from cosched.schedules.durations import DATA, Event, Run
@@ -223,4 +224,14 @@ def typed(node: Any) -> Any:
         return node
     children = {key: typed(child) for key, child in node.items()}
     known = schema_of(node)
-    return children if known is None else OmegaConf.merge(OmegaConf.structured(known), children)
+    if known is None:
+        return children
+    config = _empty(known).copy()  # type: ignore[arg-type]  # each class can be a key
+    for key, child in children.items():
+        config[key] = child
+    return config
+
+
+@cache  # to make it takes several times as long as to copy it
+def _empty(schema: type[Any]) -> DictConfig:
+    return cast("DictConfig", OmegaConf.structured(schema))

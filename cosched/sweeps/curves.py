@@ -59,13 +59,22 @@ def declared(config: DictConfig) -> tuple[list[str], dict[str, str]]:
                 yield path
                 return
             for key, child in node.items():
-                if (path, key) != ("", "hydra"):
-                    yield from walk(child, f"{path}.{key}" if path else str(key))
+                yield from walk(child, f"{path}.{key}" if path else str(key))
         elif isinstance(node, list):
             for i, child in enumerate(node):
                 yield from walk(child, f"{path}[{i}]")
 
-    return list(walk(OmegaConf.to_container(config), "")), errors
+    return list(walk(own(config), "")), errors
+
+
+def own(config: DictConfig) -> dict[Any, Any]:
+    """An app's config as plain data, without Hydra's part, interpolations as text."""
+    nodes = config.items_ex(resolve=False)
+    return {
+        key: OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+        for key, node in nodes
+        if key != "hydra"
+    }
 
 
 def _check_target(target: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from cosched.sweeps.curves import Curve
+from cosched.sweeps.curves import Curve, own
 
 OPTIMIZER = re.compile("optim", re.IGNORECASE)
 OTHERS = re.compile(r"scheduler|schedule|callback", re.IGNORECASE)  # what else may drive a parameter
@@ -32,7 +32,7 @@ def idle(config: DictConfig, overrides: Iterable[str], curves: Sequence[Curve]) 
         above, _, name = place.rpartition(".")
         if name not in owned or not above or any(place.startswith(f"{c.path}.") for c in curves):
             continue
-        node, plain = OmegaConf.select(config, above), _plain(config)
+        node, plain = OmegaConf.select(config, above), own(config)
         target = str(node.get("_target_", "")) if OmegaConf.is_dict(node) else ""
         homes = [path for path, key, _ in _walk(plain, "") if key == name and not _inside(path, curves)]
         if not OPTIMIZER.search(f"{above.rpartition('.')[2]} {target}") or homes != [above]:
@@ -48,16 +48,10 @@ def constant(config: DictConfig, curves: Sequence[Curve]) -> list[str]:
     driven = {c.schedule.param_name for c in curves}
     if not driven or "lr" in driven:
         return []
-    for path, key, value in _walk(_plain(config), ""):
+    for path, key, value in _walk(own(config), ""):
         if key == "_target_" and OTHERS.search(value) and not _inside(path, curves):
             return []
     return ["no schedule drives lr: it stays as the optimizer has it"]
-
-
-def _plain(config: DictConfig) -> dict[Any, Any]:
-    """An app's own config, interpolations as text."""
-    plain = cast("dict[Any, Any]", OmegaConf.to_container(config))
-    return {key: one for key, one in plain.items() if key != "hydra"}
 
 
 def _walk(node: Any, path: str) -> Iterator[tuple[str, str, str]]:

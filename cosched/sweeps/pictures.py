@@ -6,6 +6,7 @@ restart is a jump. What others named, overrides and parameters, is shown as text
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cosched.schedules.annealing import ExponentialAnnealing
 from cosched.schedules.durations import Event
-from cosched.schedules.plotting import line
+from cosched.schedules.plotting import join, line
 from cosched.sweeps.curves import Curve
 from cosched.sweeps.design import (
     FEW,
@@ -89,8 +90,9 @@ def draw_applied(
         for column, own in zip(np.array(values).T, np.array(applied[name]).T, strict=True):
             below = line(axes, events, column, begun, color="#56B4E9", linewidth=wide, solid_capstyle="round")
             above = line(axes, events, own, begun, color="#202020", linewidth=1)
+            join(axes, [below, above])
         _finish(axes, Event.ITERATION_STARTED, shown(name), epoch_length, iteration)
-    figure.legend([below, above], ["declared", "applied"], loc="outside upper right", ncols=2, frameon=False)
+    figure.legend([below[0], above[0]], ["declared", "applied"], loc="outside upper right", ncols=2, frameon=False)
     _save(figure, path)
 
 
@@ -132,8 +134,9 @@ def draw_curves(
         part.supylabel(shown(f"{where}: {ylabel}" if several else ylabel), fontsize="medium")
         for facet, axes in zip(facets, grid.flat, strict=False):
             here = [one for one in group if design.facet(one) == facet]
-            for one in here:
-                _draw(axes, one.curve, {"linewidth": 0.9 if len(here) > FEW else 1.7, **how.styles[id(one)]})
+            width = 0.9 if len(here) > FEW else 1.7
+            drawn = [_draw(axes, one.curve, {"linewidth": width, **how.styles[id(one)]}) for one in here]
+            join(axes, itertools.chain(*drawn))
             axes.set_title(shown(facet), fontsize="small")
             if page.log or (page.log is None and any(exponential(one.curve.schedule) for one in group)):
                 _logarithmic(axes, [one.curve for one in group])
@@ -183,18 +186,21 @@ def _save(figure: Figure, path: Path) -> list[Path]:
     files = [path, path.with_suffix(".svg")]
     for file in files:
         figure.savefig(file)
+        figure.set_layout_engine("none")  # as it has been laid out for the first one
     return files
 
 
-def _draw(axes: Axes, c: Curve, style: Style) -> None:
-    """The line of a curve; what it has from an earlier run is grey, below it."""
+def _draw(axes: Axes, c: Curve, style: Style) -> list[Any]:
+    """The line of a curve, which is still to be joined; what it has from an earlier run is grey, below it."""
     restarts, at = first_restarts(c.schedule, c.num_events, 1000), branches_at(c)
-    after = 0
-    if at is not None:
-        before = int(np.searchsorted(c.events, at))
-        line(axes, c.events[:before], c.values[:before], restarts, **TRUNK)
-        after = max(before - 1, 0)
-    line(axes, c.events[after:], c.values[after:], restarts, **style)
+    if at is None:
+        return [line(axes, c.events, c.values, restarts, **style)]
+    before = int(np.searchsorted(c.events, at))
+    after = max(before - 1, 0)
+    return [
+        line(axes, c.events[:before], c.values[:before], restarts, **TRUNK),
+        line(axes, c.events[after:], c.values[after:], restarts, **style),
+    ]
 
 
 def _budgets(lines: Sequence[Line], page: Page) -> list[Point]:

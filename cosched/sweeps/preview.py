@@ -25,7 +25,7 @@ from cosched.sweeps.lengths import Length
 from cosched.sweeps.line import parts, restarts, sparkline
 from cosched.sweeps.pictures import Page
 from cosched.sweeps.screen import MANY, Row, Screen
-from cosched.sweeps.text import attempt, message, plain, told, write_csv
+from cosched.sweeps.text import attempt, message, plain, told, write_csv, write_curves
 from cosched.sweeps.trunks import trunk
 
 SAY_LENGTH = (
@@ -122,11 +122,15 @@ class Preview:
 
     def _write(self, folder: Path, called: dict[str, str]) -> list[Path]:
         written = []
-        tables = {"preview.csv": _table(self.jobs), "schedules.csv": _events(self.jobs)}
-        for name, rows in tables.items():
+        curves = [((job.number, c.path), c.events, c.values) for job in self.jobs for c in job.curves]
+        tables: dict[str, Callable[[Path], None]] = {
+            "preview.csv": lambda path: write_csv(path, _table(self.jobs)),
+            "schedules.csv": lambda path: write_curves(path, ("job", "schedule", "event", "value"), curves),
+        }
+        for name, write in tables.items():
             with attempt(f"writing {folder / name}"):
                 folder.mkdir(parents=True, exist_ok=True)
-                write_csv(folder / name, rows)
+                write(folder / name)
                 written.append(folder / name)
         distinct: dict[object, list[tuple[Job, Curve]]] = {}
         for job in self.jobs:
@@ -194,15 +198,6 @@ def _table(jobs: Sequence[Job]) -> Iterator[Sequence[object]]:
             yield [*start, path, *[None] * 7, f"error: {error}"]
         if not job.curves and not job.errors:
             yield [*start, None, *[None] * 7, "declares no schedule"]
-
-
-def _events(jobs: Sequence[Job]) -> Iterator[Sequence[object]]:
-    """The rows of ``schedules.csv``: the values that are drawn."""
-    yield ("job", "schedule", "event", "value")
-    for job in jobs:
-        for c in job.curves:
-            for event, value in zip(c.events.tolist(), c.values.tolist(), strict=True):
-                yield job.number, c.path, event, value
 
 
 def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Path, say_length: str) -> None:

@@ -53,9 +53,10 @@ def whole(schedule: Schedule, num_events: int) -> Sample:
         # The first of equals is picked, so never one of those that fill up the last stretch.
         stretches = np.pad(values, (0, -len(values) % width), mode="edge").reshape(-1, width)
         starts = np.arange(len(stretches)) * width
-        picked = np.union1d(starts + stretches.argmin(1), starts + stretches.argmax(1))
+        picked = np.sort(starts[:, None] + np.stack([stretches.argmin(1), stretches.argmax(1)], axis=1)).ravel()
         if first + len(values) == num_events:
-            picked = np.union1d(picked, [len(values) - 1])
+            picked = np.append(picked, len(values) - 1)
+        picked = picked[np.diff(picked, prepend=-1) > 0]  # each once
         kept.append(picked + first)
         values_kept.append(values[picked])
     return np.concatenate(kept), np.concatenate(values_kept), _text(digest)

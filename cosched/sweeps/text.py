@@ -8,7 +8,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,27 @@ def for_csv(text: str) -> str:
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write a table; texts are made harmless, None is an empty cell."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([for_csv(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+        csv.writer(file).writerows(map(harmless, row) for row in rows)
+
+
+def write_curves(path: Path, header: Sequence[str], curves: Iterable[tuple[Sequence[object], Any, Any]]) -> None:
+    """Write a table with one row per event of each curve: the cells with which they all begin, the event, its value.
+
+    It writes what `write_csv` would, which takes three times as long for as many rows as curves have.
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for cells, events, values in curves:
+            start = StringIO()
+            csv.writer(start, lineterminator="").writerow(map(harmless, cells))
+            pairs = zip(events.tolist(), values.tolist(), strict=True)
+            file.writelines([f"{start.getvalue()},{event},{value}\r\n" for event, value in pairs])
+
+
+def harmless(cell: object) -> object:
+    """A cell for a table; a text is made harmless."""
+    return for_csv(cell) if isinstance(cell, str) else cell
 
 
 def message(error: BaseException) -> str:

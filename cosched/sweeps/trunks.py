@@ -107,10 +107,10 @@ def trunk(config: DictConfig) -> tuple[Trunk | None, list[str]]:
     Raises:
         OmegaConfBaseException: the config cannot be resolved.
     """
-    said = {name: OmegaConf.select(config, f"cosched.{name}") for name in ("resume_from", "resume_at")}
-    if said["resume_from"] is None:
+    resume_from = OmegaConf.select(config, "cosched.resume_from")
+    if resume_from is None:
         return None, []
-    place = Path(str(said["resume_from"]))
+    place = Path(str(resume_from))
     folder = place if place.is_dir() else place.parent
     file = folder / RUN_FILE
     try:
@@ -120,7 +120,11 @@ def trunk(config: DictConfig) -> tuple[Trunk | None, list[str]]:
         return None, [f"{what}: what the run goes on from is not shown"]
     except Exception as error:  # damaged, or of another program
         return None, [f"{file} cannot be read ({message(error)}): what the run goes on from is not shown"]
-    return Trunk(file=file, states=[one for one in states if isinstance(one, Mapping)], at=said["resume_at"]), []
+    return Trunk(
+        file=file,
+        states=[one for one in states if isinstance(one, Mapping)],
+        at=OmegaConf.select(config, "cosched.resume_at"),
+    ), []
 
 
 def bound(declared: Binding, schedule: Schedule) -> Binding:
