@@ -27,7 +27,7 @@ class CosineAnnealing(CyclicalSchedule):
     """Anneals along half a cosine wave, slow at both ends: ``remaining(x) = (1 + cos(pi * x**k_decay)) / 2``.
 
     Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (ICLR 2017), equation 5; for ``k_decay``
-    Zhang & Li, "k-decay: A New Method for Learning Rate Schedule" (2020).
+    Zhang & Li, "kDecay: Just adding k-decay items on Learning-Rate Schedule to improve Neural Networks" (2020).
 
     >>> schedule = CosineAnnealing(start_value=1, end_value=0.1, cycle_size=4, warmup_duration=2, start_value_mult=0.5)
     >>> schedule.values(range(8)).round(3).tolist()
@@ -103,9 +103,9 @@ class LinearCyclical(CyclicalSchedule):
 class PolynomialAnnealing(CyclicalSchedule):
     """Anneals as a power: ``remaining(x) = (1 - x**k_decay)**power``.
 
-    For ``k_decay`` see Zhang & Li, "k-decay: A New Method for Learning Rate Schedule" (2020). With a power of 1
-    these are cool-downs of Dremov et al., "Training Dynamics of the Cooldown Stage in Warmup-Stable-Decay Learning Rate
-    Scheduler" (2025): 1 is linear, 2 the square, 0.5 the root.
+    For ``k_decay`` see Zhang & Li, "kDecay: Just adding k-decay items on Learning-Rate Schedule to improve Neural
+    Networks" (2020). With a power of 1 these are cool-downs of Dremov et al., "Training Dynamics of the Cooldown Stage
+    in Warmup-Stable-Decay Learning Rate Scheduler" (2025): 1 is linear, 2 the square, 0.5 the root.
 
     >>> PolynomialAnnealing(start_value=1, end_value=0, cycle_size=4, power=2).values(range(4)).tolist()
     [1.0, 0.5625, 0.25, 0.0625]

@@ -52,7 +52,8 @@ class Scaled(Outer):
 
     With ``schedule: ${..lr}`` in a config, one parameter follows what is declared for another: weight decay in
     proportion to the learning rate, for instance, as Defazio, "Why Gradients Rapidly Increase Near the End of Training"
-    (2025), asks for with Adam. Only the values are taken, so both have to count the same event.
+    (2025), asks for with AdamW in layers that a normalization follows. Only the values are taken, so both have to count
+    the same event.
 
     >>> from cosched import CosineAnnealing
     >>> lr = CosineAnnealing(start_value=0.1, end_value=0, cycle_size=4)
