@@ -93,6 +93,7 @@ def test_the_progress_bar_fits_the_terminal_and_shows_rate_loss_and_accuracy(tmp
     assert "\x1b" not in bars[-1]
 
 
+@pytest.mark.slow
 def test_the_preview_knows_the_length_of_the_run(tmp_path):
     sweep = ["trainer.batch_size=64,96", "trainer.max_epochs=3", "hydra.sweep.dir=out"]
     run = Start(JOB, "-m", "hydra/launcher=preview", *sweep, cwd=tmp_path).check()
