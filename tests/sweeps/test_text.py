@@ -9,7 +9,7 @@ import pytest
 from cosched.sweeps.curves import curve
 from cosched.sweeps.design import Line
 from cosched.sweeps.pictures import draw_applied, draw_curves
-from cosched.sweeps.text import attempt, for_csv, plain, told, write_csv
+from cosched.sweeps.text import attempt, for_csv, plain, told, write_csv, write_curves
 
 NASTY = ["[/data/a]", "[red]x", "$x$ and $y$", "$\\frac{1", ":smile:", "_private", "%s {0}", "a\\$b", "x" * 500]
 
@@ -42,6 +42,17 @@ def test_a_csv_file_has_other_cells_as_they_are(tmp_path):
     write_csv(tmp_path / "a.csv", [("+key", "=1"), (-1, None), (float("nan"), 'say "\x1b", ß\udcff')])
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [["'+key", "'=1"], ["-1", ""], ["nan", 'say "\\x1b", ß\\udcff']]
+
+
+def test_the_table_of_curves_is_read_as_it_was_written(tmp_path):
+    values = np.array([0.1, -1e-17, np.nan, 1 / 3])
+    curves = [((0, 'a, "b"'), np.arange(4), values), ((1, "=1+1"), np.array([7]), np.array([np.inf]))]
+    write_curves(tmp_path / "a.csv", ("job", "schedule", "event", "value"), curves)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["job", "schedule", "event", "value"]
+    assert [row[:3] for row in rows] == [*(["0", 'a, "b"', str(i)] for i in range(4)), ["1", "'=1+1", "7"]]
+    assert np.array_equal([float(row[3]) for row in rows], [*values, np.inf], equal_nan=True)
 
 
 FIELDS = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 1, "end_value": 0, "cycle_size": 10}
