@@ -5,7 +5,7 @@ import warnings
 
 from hypothesis import strategies as st
 
-from cosched import Branched, CosineAnnealing, Phases, PolynomialAnnealing, Scaled, SqrtAnnealing, Stages, lasting
+from cosched import Branched, CosineAnnealing, Phases, PolynomialAnnealing, Scaled, Stages, lasting
 from cosched.schedules.annealing import TanhAnnealing
 from cosched.schedules.registry import registered
 from cosched.schedules.shapes import StepDecay
@@ -60,7 +60,7 @@ def schedules(draw, shape=None, durations=EVENTS, depth=2):
     by_name = {"cycle_mult": st.sampled_from([1, 1.5, 2, 0.7]), "warmup_duration": st.just(0)}
     by_name |= {"startpoint": st.just(True), "k_decay": st.floats(0.8, 2)}
     by_name |= {"lower": st.floats(-8, -4), "upper": st.floats(2, 4)} if shape is TanhAnnealing else {}
-    by_name |= {"power": st.floats(0.5, 3)} if shape is SqrtAnnealing else {}  # a lesser one is almost a jump
+    by_name |= {"power": st.floats(0.5, 3)}  # a lesser one is almost a jump
     by_name |= {"start_value": NUMBERS, "value": NUMBERS, "repeat": st.just(1) | st.none() | st.integers(1, 5)}
     if shape is Scaled:  # so that values are those of what stands inside
         by_name |= {"factor": st.just(1.0), "power": st.just(1.0), "offset": st.just(0.0), "multiple": st.none()}
