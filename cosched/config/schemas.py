@@ -224,14 +224,10 @@ def typed(node: Any) -> Any:
         return node
     children = {key: typed(child) for key, child in node.items()}
     known = schema_of(node)
-    if known is None:
-        return children
-    config = _empty(known).copy()  # type: ignore[arg-type]  # each class can be a key
-    for key, child in children.items():
-        config[key] = child
-    return config
+    # By merging: OmegaConf 2.4 warns of an int that is assigned where a float is meant.
+    return children if known is None else OmegaConf.merge(_empty(known), children)  # type: ignore[arg-type]
 
 
-@cache  # to make it takes several times as long as to copy it
+@cache  # to make it takes longer than to merge, which copies it
 def _empty(schema: type[Any]) -> DictConfig:
     return cast("DictConfig", OmegaConf.structured(schema))
