@@ -74,7 +74,7 @@ def join(axes: Any, lines: Iterable[Any]) -> None:
             colors=[drawn.get_color() for drawn, between in jumping for _ in between],
             linewidths=[drawn.get_linewidth() / 2 for drawn, between in jumping for _ in between],
             alpha=0.35,
-            zorder=min(drawn.get_zorder() for drawn, _ in jumping),
+            zorder=min(drawn.get_zorder() for drawn, _ in jumping),  # above none of the lines
         )
         axes.add_collection(faint, autolim=False)
 

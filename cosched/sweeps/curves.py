@@ -68,11 +68,13 @@ def declared(config: DictConfig) -> tuple[list[str], dict[str, str]]:
 
 
 def own(config: DictConfig) -> dict[Any, Any]:
-    """An app's config as plain data, without Hydra's part, interpolations as text."""
-    nodes = config.items_ex(resolve=False)
+    """An app's config as mappings and lists, without Hydra's part, interpolations as text.
+
+    A single value at its top is a node still, whose text is that of the value.
+    """
     return {
         key: OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
-        for key, node in nodes
+        for key, node in config.items_ex(resolve=False)
         if key != "hydra"
     }
 
