@@ -37,12 +37,15 @@ def about() -> str:
 
 
 def point(resume_from: Any, resume_at: Any) -> Any:
-    """After which iteration a run continues: as the names of its files say, where no point in it is given."""
-    place = Path(str(resume_from))
-    if match := CHECKPOINT.fullmatch(place.name if resume_at is None else str(resume_at)):
-        return int(match[1])
-    saved = checkpoints(place) if resume_at is None else []
-    return saved[0][0] if saved else resume_at
+    """After how much of a run another one continues: also where that is the name of a checkpoint."""
+    match = CHECKPOINT.fullmatch(Path(str(resume_from)).name if resume_at is None else str(resume_at))
+    return int(match[1]) if match else resume_at
+
+
+def points(resume_from: Any) -> list[int] | None:
+    """After which iterations a run can be continued; None: where there is none, or a single checkpoint is given."""
+    folder = Path(str(resume_from))
+    return [iteration for iteration, _ in checkpoints(folder)] if folder.is_dir() else None
 
 
 with warnings.catch_warnings():
@@ -58,5 +61,6 @@ with warnings.catch_warnings():
     OmegaConf.register_new_resolver(
         "digits_epochs_after", lambda point, count: int(str(point).removesuffix("ep")) + count, replace=True
     )
-    # The point in a run from which another one continues, as a preview can read it.
+    # The point in a run from which another one continues, as a preview can read it, and those that there are.
     OmegaConf.register_new_resolver("digits_point", point, replace=True)
+    OmegaConf.register_new_resolver("digits_points", points, replace=True)

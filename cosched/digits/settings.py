@@ -52,6 +52,7 @@ class CoschedSettings:
 
     resume_from: Any = MISSING
     resume_at: int | str | None = MISSING
+    resume_points: Any = None
 
 
 @dataclass

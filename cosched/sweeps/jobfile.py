@@ -43,7 +43,7 @@ class JobFile:
         self.text = ""  # what was written last
         self.drawn: int | None = None  # when the picture was
         overrides = list(config.hydra.overrides.task)
-        earlier, unknown = trunk(config)
+        earlier, wrong, _ = trunk(config)
         self.known = earlier is not None  # whether it is known what the run goes on from
         self.curves, errors = evaluate(config, in_force=earlier and earlier.then, **length.whole)
         self.configured = dict(_configured(config))
@@ -56,7 +56,7 @@ class JobFile:
             "overrides": overrides,
             "maximize": maximize,
             "schedules": {c.path: {"fields": self.fields[c.path]} for c in self.curves},
-            "findings": [*unknown, *without.values(), *constant(config, self.curves)],
+            "findings": [*wrong, *without.values(), *constant(config, self.curves)],
             "idle": list(without),
             "errors": errors,
             "status": "running",

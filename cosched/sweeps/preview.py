@@ -72,10 +72,10 @@ class Preview:
             job.length = Length.of(config)
             self.composing += time.perf_counter() - started
             started = time.perf_counter()
-            earlier, unknown = trunk(config)
+            earlier, wrong, remarks = trunk(config)
             job.curves, job.errors = evaluate(config, in_force=earlier and earlier.then, **job.length.whole)
             job.idle = idle(config, filter_overrides(overrides), job.curves)
-            job.findings, job.notes = [*unknown, *job.idle.values()], constant(config, job.curves)
+            job.findings, job.notes = [*wrong, *job.idle.values()], [*remarks, *constant(config, job.curves)]
             job.findings += [] if job.curves else hidden()
             self.evaluating += time.perf_counter() - started
         except (HydraException, OmegaConfBaseException, RecursionError) as error:

@@ -5,6 +5,7 @@ An app says it in its own config, next to what else it tells us, mostly by inter
     cosched:
       resume_from: ${resume_from} # the folder of the earlier run, or a file in it; null: none
       resume_at: ${resume_at} # after how much of that run: 120 (iterations), 8ep, 50%; null: after all of it
+      resume_points: [100, 200] # after which iterations it has checkpoints, if you know: null is after the last of them
 
 In the folder it leaves a file ``run.json``, once the schedules have their run. It holds what each `state_dict` gives,
 and whatever else the app wants to keep there::
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -42,12 +43,14 @@ class Trunk:
     Attributes:
         file: what it has left.
         states: what the `state_dict` of each of its schedulers gave.
-        at: after how much of it the other one goes on, as it is declared; None: all.
+        at: after how much of it the other one goes on, as it is declared; None: the last of its points, or all.
+        points: after which iterations it has checkpoints; None: not known.
     """
 
     file: Path
     states: list[Mapping[str, Any]]
     at: int | str | None = None
+    points: Sequence[int] | None = None
 
     def then(self, path: str, declared: Binding, run: Run) -> Binding:
         """What is in force in ``run``, which goes on from this one, where ``declared`` is configured at ``path``.
@@ -91,25 +94,48 @@ class Trunk:
 
     def _events(self, earlier: Run) -> int:
         """After how many events of a schedule the other run goes on."""
+        iterations = self._iterations(earlier)
+        return -(-iterations // cast("int", earlier.epoch_length)) if earlier.per_epoch else iterations
+
+    def _iterations(self, earlier: Run) -> int:
+        """After how many iterations of this run the other one goes on."""
         run = replace(earlier, per_epoch=False)
         end = run.num_events
-        iterations = end if self.at is None else run.events("cosched.resume_at", self.at, 0)
+        last = max(self.points) if self.points else end
+        iterations = last if self.at is None else run.events("cosched.resume_at", self.at, 0)
         if iterations is None:
             raise ValueError(f"{self.file} does not say where its run ends: give cosched.resume_at")
         if end is not None and iterations > end:
             raise ValueError(f"cosched.resume_at={self.at} is after the end of {self.file.parent}, which has {end}it")
-        return -(-iterations // cast("int", run.epoch_length)) if earlier.per_epoch else iterations
+        return iterations
+
+    def remarks(self) -> tuple[list[str], list[str]]:
+        """What is wrong with the point at which the other run goes on; and which one it is, where nobody chose it."""
+        try:
+            run = checkpoint.run_from_plain(self.states[0]["run"]) or Run()
+            iterations = self._iterations(run)
+        except Exception:  # said of each schedule
+            return [], []
+        folder, found, notes = self.file.parent, [], []
+        if self.points is not None and iterations not in self.points:
+            there = [f"{n}it" for n in sorted(self.points, key=lambda n: abs(n - iterations))[:5]]
+            have = f"only of {', '.join(there)}" if there else "nor of another one"
+            found = [f"{folder} has no checkpoint of iteration {iterations}, {have}"]
+        elif self.at is None:
+            which = "its last checkpoint" if self.points else "its end"
+            notes = [f"goes on after {iterations} iterations of {folder}, {which}"]
+        return found, notes
 
 
-def trunk(config: DictConfig) -> tuple[Trunk | None, list[str]]:
-    """What the run of an app's ``config`` goes on from; and what is to be said where that cannot be known.
+def trunk(config: DictConfig) -> tuple[Trunk | None, list[str], list[str]]:
+    """What the run of an app's ``config`` goes on from; what is wrong with that, and what is to be said of it.
 
     Raises:
         OmegaConfBaseException: the config cannot be resolved.
     """
     resume_from = OmegaConf.select(config, "cosched.resume_from")
     if resume_from is None:
-        return None, []
+        return None, [], []
     place = Path(str(resume_from))
     folder = place if place.is_dir() else place.parent
     file = folder / RUN_FILE
@@ -117,14 +143,17 @@ def trunk(config: DictConfig) -> tuple[Trunk | None, list[str]]:
         states = json.loads(file.read_bytes())["schedulers"].values()
     except FileNotFoundError:
         what = f"there is no {RUN_FILE} in {folder}" if place.exists() else f"there is no {place}"
-        return None, [f"{what}: what the run goes on from is not shown"]
+        return None, [f"{what}: what the run goes on from is not shown"], []
     except Exception as error:  # damaged, or of another program
-        return None, [f"{file} cannot be read ({message(error)}): what the run goes on from is not shown"]
-    return Trunk(
+        return None, [f"{file} cannot be read ({message(error)}): what the run goes on from is not shown"], []
+    points = OmegaConf.select(config, "cosched.resume_points")
+    found = Trunk(
         file=file,
         states=[one for one in states if isinstance(one, Mapping)],
         at=OmegaConf.select(config, "cosched.resume_at"),
-    ), []
+        points=None if points is None else [int(one) for one in points],
+    )
+    return found, *found.remarks()
 
 
 def bound(declared: Binding, schedule: Schedule) -> Binding:

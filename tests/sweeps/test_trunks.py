@@ -57,9 +57,9 @@ def leave(folder, one):
 
 def previewed(fields, epochs, **resumed):
     config = OmegaConf.create({"scheduler": fields, "cosched": resumed})
-    earlier, unknown = trunk(config)
+    earlier, wrong, notes = trunk(config)
     curves, errors = evaluate(config, in_force=earlier and earlier.then, epochs=epochs, epoch_length=LENGTH)
-    return curves, errors, unknown
+    return curves, errors, [*wrong, *notes]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,29 @@ def test_a_run_that_has_left_nothing_to_read_is_a_finding(tmp_path, text, said):
     (curve,), _, (unknown,) = previewed(OTHER, 10, resume_from=str(tmp_path))
     assert said in unknown
     assert curve.values[0] == 1
-    assert trunk(OmegaConf.create({"cosched": {"resume_from": None}})) == (None, [])
+    assert trunk(OmegaConf.create({"cosched": {"resume_from": None}})) == (None, [], [])
+
+
+@pytest.mark.parametrize(
+    ("resumed", "at", "said"),
+    [
+        ({}, 50, ["goes on after 50 iterations of {}, its end"]),
+        ({"resume_points": [20, 40]}, 40, ["goes on after 40 iterations of {}, its last checkpoint"]),
+        ({"resume_points": []}, 50, ["{} has no checkpoint of iteration 50, nor of another one"]),
+        ({"resume_points": [20, 40], "resume_at": "8ep"}, 40, []),
+        (
+            {"resume_points": [20, 40, 50], "resume_at": "9ep"},
+            45,
+            ["{} has no checkpoint of iteration 45, only of 40it, 50it, 20it"],
+        ),
+    ],
+)
+def test_a_point_that_nobody_chose_or_without_a_checkpoint_is_told(tmp_path, resumed, at, said):
+    leave(tmp_path, scheduler(CONSTANT, 10))
+    fields = {**DECAY, "on_mismatch": "branch"}
+    (curve,), _, told = previewed(fields, 12, resume_from=str(tmp_path), **resumed)
+    assert curve.schedule.at == at
+    assert told == [one.format(tmp_path) for one in said]
 
 
 def job(folder, scheduler):
