@@ -180,7 +180,7 @@ class Bound:
             elif differing and self.on_mismatch is Mismatch.branch:
                 declared = branched(self._schedule, at, self.configured)
                 schedule = declared.resolve_in(run)
-        begins(self.param_name, declared, run)
+        begins(self._bound_to(), self.target.own, declared, run)
         schedule._check_begun()
         num_events = run.num_events if num_events is None else num_events
         check(schedule, num_events, self.target.domain)

@@ -67,6 +67,11 @@ class Target:
         return [value * scale for scale in self.scales]
 
     @property
+    def own(self) -> dict[str, float]:
+        """What a relative schedule multiplies in each driven group, by the group's name, or else its index."""
+        return dict(zip(self._called(), self.scales, strict=True)) if self.relative else {}
+
+    @property
     def domain(self) -> Domain:
         """The values that may be written."""
         tensors = [current for current in map(self._get, self.groups) if isinstance(current, Tensor)]
@@ -75,12 +80,15 @@ class Target:
 
     def numbers(self) -> dict[tuple[int, str], str]:
         """What identifies each number that is written, with its name."""
-        groups = self.optimizer.param_groups
-        at = {id(group): i for i, group in enumerate(groups)}
         return {
-            (id(group), self.number): f"{self.number} of group {group.get('name', at.get(id(group)))}"
-            for group in self.groups
+            (id(group), self.number): f"{self.number} of group {name}"
+            for group, name in zip(self.groups, self._called(), strict=True)
         }
+
+    def _called(self) -> list[str]:
+        """The name of each driven group, or else its index."""
+        at = {id(group): i for i, group in enumerate(self.optimizer.param_groups)}
+        return [str(group.get("name", at.get(id(group)))) for group in self.groups]
 
     def _choose(self, groups: Sequence[Group]) -> Sequence[Group]:
         if self.index is not None and self.pattern is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import cosched.digits.resolver  # which the config uses
@@ -24,7 +26,11 @@ def main(cfg: DictConfig) -> float:
         from cosched.digits.training import train
     else:
         from cosched.digits.ranks import train
-    return train(cfg, Path(HydraConfig.get().runtime.output_dir))
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    accuracy = train(cfg, folder)
+    written = [folder] if HydraConfig.get().mode is RunMode.MULTIRUN else sorted(folder.iterdir())
+    print(*(f"  {os.path.relpath(path)}" for path in written), sep="\n")
+    return accuracy
 
 
 def cli() -> None:

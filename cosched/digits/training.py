@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import sys
 import time
 from contextlib import ExitStack, nullcontext
@@ -56,8 +55,6 @@ def train(cfg: DictConfig, folder: Path) -> float:
     if first:
         after = f"after {epochs(metrics['epochs'])} in {metrics['seconds']:.1f} s"
         say(f"validation accuracy {metrics['val_accuracy']:.4f} {after}")
-        for path in sorted(folder.iterdir()):
-            print(f"  {os.path.relpath(path)}")
     return float(metrics["val_accuracy"])
 
 
@@ -166,6 +163,6 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         curves = history.declared(trainer.state.iteration, len(train_loader))
         if curves:
             done = trainer.state.iteration, len(train_loader)
-            title = f"{folder.resolve().name}, {time.strftime('%Y-%m-%d %H:%M')}"
+            title = f"train, {folder.resolve().name}"
             draw_applied(folder / "applied.png", curves, history.applied, *done, history.restarts(*done), title)
     return metrics

@@ -11,6 +11,7 @@ from typing import Any
 import cosched
 from cosched.config.editors import add_schema
 from cosched.schedules.durations import DATA
+from cosched.sweeps.text import nobody_reads
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,9 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         add(commands)
     given = parser.parse_args(arguments)
     try:
-        sys.exit(given.run(given))
+        status = given.run(given)
+        sys.stdout.flush()
     except ModuleNotFoundError as error:
-        sys.exit(str(error))
+        status = str(error)
+    except BrokenPipeError:
+        nobody_reads()
+        status = 0
+    sys.exit(status)
 
 
 def add_report(commands: Any) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 
+from cosched.schedules.durations import Event
 from cosched.sweeps.curves import Curve
-from cosched.sweeps.jobs import differing
+from cosched.sweeps.jobs import differing, ranges
+from cosched.sweeps.text import short
 
 # Okabe & Ito 2008, told apart by colour-blind readers too; yellow left out, for it is faint on white.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#202020", "#8C8C8C")
@@ -34,6 +36,7 @@ class Line:
         overrides: those of its job.
         score: what its job returned; None: nothing, or it has failed.
         jobs: how many jobs have this curve.
+        groups: what a relative schedule multiplies in each group, by name; empty: that is not known.
     """
 
     curve: Curve
@@ -41,10 +44,64 @@ class Line:
     overrides: Mapping[str, str] = field(default_factory=dict)
     score: float | None = None
     jobs: int = 1
+    groups: Mapping[str, float] = field(default_factory=dict)
 
     def named(self, key: str | None) -> str:
         """The value of an override, or without a ``key`` the label."""
         return self.label if key is None else self.overrides.get(key, "")
+
+
+class Panel(NamedTuple):
+    """What has axes of its own: a schedule, or the values that it makes of each group's own, where it is relative."""
+
+    path: str
+    param_name: str
+    relative: bool
+    event: Event
+    of_groups: bool = False
+
+    @property
+    def name(self) -> str:
+        """What stands beside its values."""
+        if self.of_groups:
+            return f"{self.param_name} of the groups"
+        return f"{self.param_name} (times each group's own)" if self.relative else self.param_name
+
+
+class Drawn(NamedTuple):
+    """A line in a panel, ``factor`` times its curve, of the ``groups`` that have that value of their own."""
+
+    line: Line
+    factor: float = 1.0
+    groups: str = ""
+
+
+def _groups(names: Sequence[str]) -> str:
+    if all(map(str.isdigit, names)):
+        return f"group{'s' * (len(names) > 1)} {ranges(map(int, names))}"
+    return ", ".join(names)
+
+
+def panels(lines: Iterable[Line]) -> dict[Panel, list[Drawn]]:
+    """What stands in which panel."""
+    found: dict[Panel, list[Drawn]] = {}
+    for one in lines:
+        schedule = one.curve.schedule
+        panel = Panel(one.curve.path, schedule.param_name, schedule.relative, schedule.event)
+        found.setdefault(panel, []).append(Drawn(one))
+        if schedule.relative and one.groups:
+            named: dict[float, list[str]] = {}
+            for name, value in one.groups.items():
+                named.setdefault(value, []).append(name)
+            drawn = [Drawn(one, value, f"{short(_groups(names), 30)}: {value:.3g}") for value, names in named.items()]
+            found.setdefault(panel._replace(of_groups=True), []).extend(drawn)
+    return found
+
+
+def few(drawn: Sequence[Drawn]) -> list[Drawn]:
+    """Of many lines those of the groups with the least and the greatest values, which all others lie between."""
+    factors = [one.factor for one in drawn]
+    return [one for one in drawn if len(drawn) <= 2 * FEW or one.factor in (min(factors), max(factors))]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from cosched.sweeps.curves import Curve, own
 
 OPTIMIZER = re.compile("optim", re.IGNORECASE)
+GROUPS = re.compile("optim|group", re.IGNORECASE)
 OTHERS = re.compile(r"scheduler|schedule|callback", re.IGNORECASE)  # what else may drive a parameter
 
 
@@ -40,6 +42,24 @@ def idle(config: DictConfig, overrides: Iterable[str], curves: Sequence[Curve]) 
         if not any(_refers(text, place.split(".")) for _, _, text in _walk(plain, "")):
             event = "epoch" if "EPOCH" in {c.path: c for c in curves}[owned[name]].schedule.event.name else "iteration"
             found[key] = f"{key} has no effect: {owned[name]} sets {name} at every {event}"
+    return found
+
+
+def own_values(config: DictConfig, curves: Sequence[Curve]) -> dict[str, dict[str, float]]:
+    """By path of a relative schedule: where the config gives groups, or an optimizer, what it multiplies, and that."""
+    found: dict[str, dict[str, float]] = {}
+    for c in curves:
+        schedule = c.schedule
+        if not schedule.relative or schedule.param_group_index is not None:
+            continue
+        for place, key, _ in _walk(own(config), ""):
+            if key != schedule.param_name or _inside(place, curves):
+                continue
+            group, target = place.rpartition(".")[2], str(OmegaConf.select(config, f"{place}._target_"))
+            chosen = schedule.param_group is None or fnmatchcase(group, schedule.param_group)
+            value = OmegaConf.select(config, f"{place}.{key}")
+            if chosen and GROUPS.search(f"{place} {target}") and type(value) in (int, float) and value:
+                found.setdefault(c.path, {})[place] = float(value)
     return found
 
 

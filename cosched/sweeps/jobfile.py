@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -19,12 +19,12 @@ from cosched.schedules.durations import Run
 from cosched.schedules.phases import Branched
 from cosched.schedules.schedule import Schedule
 from cosched.sweeps.curves import declared, evaluate, fields_at, over, read
-from cosched.sweeps.effects import constant, idle
+from cosched.sweeps.effects import constant, idle, own_values
 from cosched.sweeps.lengths import Length
 from cosched.sweeps.results import JOB_FILE, RUNNING
 from cosched.sweeps.sampling import first_restarts
 from cosched.sweeps.text import attempt
-from cosched.sweeps.trunks import STATE, bound, trunk
+from cosched.sweeps.trunks import bound, drives, trunk
 
 
 class JobFile:
@@ -50,6 +50,7 @@ class JobFile:
         self.fields = {path: fields_at(config, path) for path in self.configured}
         self.lengths = dict.fromkeys(self.configured, length)
         self.told: set[str] = set()  # the paths of the schedules whose run is known
+        self.groups = own_values(config, self.curves)
         without = idle(config, filter_overrides(overrides), self.curves)
         self.state: dict[str, Any] = {
             "job": OmegaConf.select(config, "hydra.job.num", throw_on_missing=False) or 0,
@@ -71,6 +72,7 @@ class JobFile:
         for c in self.curves:
             saved = self.state["schedules"][c.path]
             saved.update(run=asdict(self.lengths[c.path]), fingerprint=c.fingerprint)
+            saved["groups"] = self.groups.get(c.path, {})
             saved["restarts"] = first_restarts(c.schedule, c.num_events, 1000)
             plain = to_plain(c.declared.alone())
             if plain != to_plain(self.configured[c.path][0].alone()):
@@ -95,33 +97,38 @@ class JobFile:
                 epoch_length=epoch_lengths.pop() if len(epoch_lengths) == 1 else None,
                 note="; ".join(str(length) for length in lengths if length.assumed),
             )
-            draw_curves(file, [Line(curve=c, label=c.path) for c in self.curves], page)
+            lines = [Line(curve=c, label=c.path, groups=self.groups.get(c.path, {})) for c in self.curves]
+            draw_curves(file, lines, page)
             self.drawn = file.stat().st_mtime_ns
 
-    def begins(self, param_name: str, schedule: Schedule, run: Run) -> None:
-        """Take the length of a run that a schedule is about to drive: for that schedule, or those not told of yet."""
+    def begins(self, bound_to: Mapping[str, Any], own: Mapping[str, float], schedule: Schedule, run: Run) -> None:
+        """Take the length of a run that a schedule is about to drive: for that schedule, or those not told of yet.
+
+        The arguments are those of `cosched.schedules.runs.begins`.
+        """
         if os.getpid() != self.process:
             return
         with attempt("recording the run"):
-            mine = {c.path for c in self.curves if _is(c.declared, param_name, schedule)}
-            taken = set() if mine else self.resumed(param_name, schedule)
+            mine = {c.path for c in self.curves if _is(c.declared, bound_to, schedule)}
+            taken = set() if mine else self.resumed(bound_to, schedule)
             mine |= taken
+            self.groups |= {path: dict(own) for path in mine}
             length, before = Length.seen(run), dict(self.lengths)
             for path in mine or self.lengths.keys() - self.told:
                 self.lengths[path] = length.otherwise(before[path])
             self.told |= mine
             for path in taken:
                 self.take(path, schedule)
-            if self.lengths != before or taken:
+            if self.lengths != before or taken or own:
                 self.evaluate(before)
                 if self.ours():
                     self.save()
 
-    def resumed(self, param_name: str, schedule: Schedule) -> set[str]:
+    def resumed(self, bound_to: Mapping[str, Any], schedule: Schedule) -> set[str]:
         """The paths at which a schedule is configured that does not run as such, for the run goes on from another."""
         found = set()
         for path, (configured, _) in self.configured.items():
-            if not _drives(configured, param_name):
+            if not drives(configured, bound_to):
                 continue
             if configured.on_mismatch is Mismatch.branch and isinstance(schedule, Branched):
                 if not differences_of_branch(schedule, configured.alone()):
@@ -166,11 +173,7 @@ def _configured(config: DictConfig) -> Iterator[tuple[str, tuple[Binding, list[s
             yield path, read(fields_at(config, path))
 
 
-def _is(one: Binding, param_name: str, schedule: Schedule) -> bool:
-    """Whether it is a schedule that a loop has bound to ``param_name``."""
-    own = fields(schedule)
-    return _drives(one, param_name) and all(getattr(one, f.name, None) == getattr(schedule, f.name) for f in own)
-
-
-def _drives(one: Binding, param_name: str) -> bool:
-    return one.param_name.removeprefix(STATE) == param_name
+def _is(one: Binding, bound_to: Mapping[str, Any], schedule: Schedule) -> bool:
+    """Whether it is a schedule that a loop has bound to that."""
+    same = all(getattr(one, f.name, None) == getattr(schedule, f.name) for f in fields(schedule))
+    return same and drives(one, bound_to)

@@ -10,6 +10,7 @@ from itertools import count, groupby
 from pathlib import Path
 
 from cosched.sweeps.curves import Curve
+from cosched.sweeps.text import short
 
 
 def as_dict(overrides: Sequence[str]) -> dict[str, str]:
@@ -62,6 +63,14 @@ def words(overrides: Mapping[str, str], called: Mapping[str, str]) -> list[str]:
         for key, name in called.items()
         if key in overrides
     ]
+
+
+def together(jobs: Iterable[Mapping[str, str]], called: Mapping[str, str]) -> dict[str, str]:
+    """The values of several jobs' overrides, by what those are ``called``."""
+    jobs = list(jobs)
+    return {
+        name: short(", ".join(dict.fromkeys(job[key] for job in jobs if key in job))) for key, name in called.items()
+    }
 
 
 def command(overrides: Mapping[str, str]) -> str:

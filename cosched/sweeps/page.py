@@ -18,8 +18,10 @@ from cosched import require
 from cosched.schedules.durations import Event
 from cosched.schedules.plotting import jumps
 from cosched.sweeps.curves import Curve
+from cosched.sweeps.design import Line, few, panels
 from cosched.sweeps.jobs import differing
-from cosched.sweeps.pictures import Page, exponential
+from cosched.sweeps.line import branches_at
+from cosched.sweeps.pictures import Page, dated, exponential
 from cosched.sweeps.sampling import first_restarts
 from cosched.sweeps.text import plain
 
@@ -35,6 +37,7 @@ class Shown:
         overrides: its overrides by key.
         command: what runs it alone.
         curves: its schedules over its run.
+        groups: by path what a relative one multiplies in each group, as far as that is known.
         score: what it returned; None: nothing, or it has failed.
         notes: findings and errors, each in a line.
     """
@@ -43,6 +46,7 @@ class Shown:
     overrides: Mapping[str, str]
     command: str = ""
     curves: Sequence[Curve] = ()
+    groups: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     score: float | None = None
     notes: Sequence[str] = field(default_factory=list)
 
@@ -57,20 +61,27 @@ def write_page(path: Path, jobs: Sequence[Shown], page: Page | None = None) -> P
     from plotly.offline import get_plotlyjs
 
     page = page or Page()
-    where = {(c.path, c.schedule.param_name): c.schedule for job in jobs for c in job.curves}
-    panels = list(where)
-    epochs = [schedule.event is Event.EPOCH_STARTED for schedule in where.values()]
+    lines = {id(c): Line(curve=c, label="", groups=job.groups.get(c.path, {})) for job in jobs for c in job.curves}
+    found = panels(lines.values())
+    several = len({panel.path for panel in found}) > 1
+    drawn: dict[int, list[dict[str, Any]]] = {}  # by curve
+    for i, group in enumerate(found.values()):
+        for line, factor, groups in few(group):
+            drawn.setdefault(id(line.curve), []).append({"panel": i, "factor": factor, "groups": plain(groups)})
     data = {
-        "title": plain(page.title),
+        "title": plain(dated(page.title)),
         "note": plain(page.note),
         "epochLength": page.epoch_length,
         "maximize": page.maximize,
         "keys": differing([job.overrides for job in jobs]),
         "panels": [
-            {"name": plain(f"{at}: {name}" if len(panels) > 1 else name), "epochs": counted}
-            for (at, name), counted in zip(panels, epochs, strict=True)
+            {
+                "name": plain(f"{panel.path}: {panel.name}" if several else panel.name),
+                "epochs": panel.event is Event.EPOCH_STARTED,
+            }
+            for panel in found
         ],
-        "log": page.log if page.log is not None else any(map(exponential, where.values())),
+        "log": page.log if page.log is not None else any(exponential(c.schedule) for job in jobs for c in job.curves),
         "jobs": [
             {
                 "number": job.number,
@@ -78,7 +89,7 @@ def write_page(path: Path, jobs: Sequence[Shown], page: Page | None = None) -> P
                 "command": plain(job.command),
                 "score": job.score if job.score is not None and np.isfinite(job.score) else None,
                 "notes": [plain(note) for note in job.notes],
-                "curves": [{"panel": panels.index((c.path, c.schedule.param_name)), **_points(c)} for c in job.curves],
+                "curves": [{"drawn": drawn.get(id(c), []), **_points(c)} for c in job.curves],
             }
             for job in jobs
         ],
@@ -101,6 +112,7 @@ def _points(curve: Curve) -> dict[str, Any]:
     kind = "Uint16" if curve.num_events <= 2**16 else "Float64"
     events = events.astype("<u2" if kind == "Uint16" else "<f8")
     return {
+        "at": branches_at(curve),
         "kind": kind,
         "events": base64.b64encode(events.tobytes()).decode(),
         "values": base64.b64encode(values.tobytes()).decode(),

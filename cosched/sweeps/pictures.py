@@ -7,6 +7,7 @@ restart is a jump. What others named, overrides and parameters, is shown as text
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,25 +23,28 @@ from matplotlib.ticker import MaxNLocator
 from cosched.schedules.annealing import ExponentialAnnealing
 from cosched.schedules.durations import Event
 from cosched.schedules.plotting import join, line
-from cosched.sweeps.curves import Curve
 from cosched.sweeps.design import (
+    BLACK,
     FEW,
     GREY,
     PALETTE,
     Design,
+    Drawn,
     Line,
     Look,
     Style,
     by_score,
     designed,
+    few,
     is_score,
     look,
+    panels,
 )
 from cosched.sweeps.jobs import differing
 from cosched.sweeps.line import branches_at
 from cosched.sweeps.outcomes import Point, draw_budgets, draw_results
 from cosched.sweeps.sampling import first_restarts
-from cosched.sweeps.text import shown
+from cosched.sweeps.text import short, shown
 
 Curves = dict[str, list[list[float]]]  # name -> for each iteration, a value for each line
 
@@ -54,7 +58,7 @@ class Page:
     """What stands around the curves.
 
     Attributes:
-        title: the app, the job or sweep, and the date.
+        title: the app, and the job or sweep; the date is added to it.
         epoch_length: iterations in an epoch, where that is known.
         note: what is assumed, as the length of the run.
         maximize: whether the greatest score is the best; None: not known.
@@ -108,10 +112,7 @@ def draw_curves(
     jobs' overrides and scores, None for a job without one: where one key or two were swept, they are drawn beside it.
     """
     page = page or Page()
-    panels: dict[Any, list[Line]] = {}
-    for one in lines:
-        schedule = one.curve.schedule
-        panels.setdefault((one.curve.path, schedule.param_name, schedule.relative, schedule.event), []).append(one)
+    found = panels(lines)
     scored = any(is_score(one.score) for one in lines)
     design = Design() if scored else designed(lines)
     how = by_score(lines, page.maximize) if scored else look(lines, design)
@@ -122,29 +123,29 @@ def draw_curves(
     rows = -(-len(facets) // columns)
     height = (3.5 if columns == 1 else 2.5) * rows
     budgets = _budgets(lines, page) if scored else []
-    heights = [height] * len(panels) + [3.2] * (beside + bool(budgets))
+    heights = [height] * len(found) + [3.2] * (beside + bool(budgets))
     figure = _figure(12, 0.9 + sum(heights), page.title)
     parts = figure.subfigures(len(heights), squeeze=False, height_ratios=heights)[:, 0]
-    for part, ((where, name, relative, event), group) in zip(parts, panels.items(), strict=False):
+    several = len({panel.path for panel in found}) > 1
+    for part, (panel, group) in zip(parts, found.items(), strict=False):
         grid = part.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes in grid.flat[len(facets) :]:
             axes.set_visible(False)
-        ylabel = f"{name} (times each group's own)" if relative else name
-        several = len({path for path, *_ in panels}) > 1
-        part.supylabel(shown(f"{where}: {ylabel}" if several else ylabel), fontsize="medium")
+        part.supylabel(shown(f"{panel.path}: {panel.name}" if several else panel.name), fontsize="medium")
         for facet, axes in zip(facets, grid.flat, strict=False):
-            here = [one for one in group if design.facet(one) == facet]
+            here = few([one for one in group if design.facet(one.line) == facet])
             width = 0.9 if len(here) > FEW else 1.7
-            drawn = [_draw(axes, one.curve, {"linewidth": width, **how.styles[id(one)]}) for one in here]
+            drawn = [_draw(axes, one, {"linewidth": width, **how.styles[id(one.line)]}) for one in here]
             join(axes, itertools.chain(*drawn))
+            _name_groups(axes, here)
             axes.set_title(shown(facet), fontsize="small")
-            if page.log or (page.log is None and any(exponential(one.curve.schedule) for one in group)):
-                _logarithmic(axes, [one.curve for one in group])
-            length = max(one.curve.num_events for one in group)
-            _finish(axes, event, "", page.epoch_length if axes in grid[0] else None, length)
+            if page.log or (page.log is None and by_factors(group)):
+                _logarithmic(axes, group)
+            length = max(one.line.curve.num_events for one in group)
+            _finish(axes, panel.event, "", page.epoch_length if axes in grid[0] else None, length)
         if how.bar is not None:
             part.colorbar(how.bar, ax=grid, label=shown(how.bar_title), pad=0.01)
-        how.entries = _not_at_ends(grid.flat[0], lines, how) if grid.size == len(panels) == 1 else how.entries
+        how.entries = _not_at_ends(grid.flat[0], lines, how) if grid.size == len(found) == 1 else how.entries
     branches = any(branches_at(one.curve) is not None for one in lines)
     how.entries += [("the run before", TRUNK)] * branches
     if len(how.entries) > 1 or branches:
@@ -157,7 +158,7 @@ def draw_curves(
             frameon=False,
         )
     if beside:
-        draw_results(parts[len(panels)], keys, results, page.maximize)
+        draw_results(parts[len(found)], keys, results, page.maximize)
     if budgets:
         axes = draw_budgets(parts[-1], budgets)
         _finish(axes, Event.ITERATION_STARTED, "returned value", page.epoch_length, max(one[1] for one in budgets))
@@ -175,10 +176,15 @@ def draw_curves(
     return _save(figure, path)
 
 
+def dated(title: str) -> str:
+    """A title, of so many letters at most, and the time now."""
+    return f"{short(title, SENTENCE)}, {time.strftime('%Y-%m-%d %H:%M')}" if title else ""
+
+
 def _figure(width: float, height: float, title: str) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
     if title:
-        figure.suptitle(shown(title, SENTENCE), x=0.01, ha="left", fontsize="medium")
+        figure.suptitle(shown(dated(title), 2 * SENTENCE), x=0.01, ha="left", fontsize="medium")
     return figure
 
 
@@ -190,17 +196,37 @@ def _save(figure: Figure, path: Path) -> list[Path]:
     return files
 
 
-def _draw(axes: Axes, c: Curve, style: Style) -> list[Any]:
+def _draw(axes: Axes, drawn: Drawn, style: Style) -> list[Any]:
     """The line of a curve, which is still to be joined; what it has from an earlier run is grey, below it."""
+    c = drawn.line.curve
     restarts, at = first_restarts(c.schedule, c.num_events, 1000), branches_at(c)
+    values = c.values * drawn.factor
     if at is None:
-        return [line(axes, c.events, c.values, restarts, **style)]
+        return [line(axes, c.events, values, restarts, **style)]
     before = int(np.searchsorted(c.events, at))
     after = max(before - 1, 0)
     return [
-        line(axes, c.events[:before], c.values[:before], restarts, **TRUNK),
-        line(axes, c.events[after:], c.values[after:], restarts, **style),
+        line(axes, c.events[:before], values[:before], restarts, **TRUNK),
+        line(axes, c.events[after:], values[after:], restarts, **style),
     ]
+
+
+def _name_groups(axes: Axes, drawn: Sequence[Drawn]) -> None:
+    """Say at its peak which groups a line is of, where there are few; else which the least and the greatest are of."""
+    named = {one.groups: one for one in reversed(drawn) if one.groups}  # the first ones
+    ordered = sorted(named.values(), key=lambda one: one.factor)
+    for one in ordered if len(ordered) <= 5 else (ordered[0], ordered[-1]):
+        c = one.line.curve
+        peak = int(np.nanargmax(c.values))
+        axes.annotate(
+            shown(one.groups),
+            (c.events[peak], c.values[peak] * one.factor),
+            xytext=(4, -11 if len(ordered) > 1 and one is ordered[0] else 3),
+            textcoords="offset points",
+            fontsize="small",
+            color=BLACK,
+        )
+        axes.margins(y=0.1)  # so that the text is inside
 
 
 def _budgets(lines: Sequence[Line], page: Page) -> list[Point]:
@@ -243,14 +269,21 @@ def _not_at_ends(axes: Axes, lines: Sequence[Line], how: Look) -> list[tuple[str
     return []
 
 
+def by_factors(drawn: Sequence[Drawn]) -> bool:
+    """Whether a line falls, or rises, by factors, or the lines lie apart by such: a logarithmic axis shows that."""
+    factors = [one.factor for one in drawn]
+    return max(factors) > 20 * min(factors) or any(exponential(one.line.curve.schedule) for one in drawn)
+
+
 def exponential(schedule: Any) -> bool:
     """Whether it falls, or rises, by factors: then a logarithmic axis shows it best."""
     inner = getattr(schedule, "phases", {}).values()
     return isinstance(schedule, ExponentialAnnealing) or any(isinstance(one, ExponentialAnnealing) for one in inner)
 
 
-def _logarithmic(axes: Axes, curves: Sequence[Curve]) -> None:
-    values = np.concatenate([c.values[np.isfinite(c.values)] for c in curves])
+def _logarithmic(axes: Axes, drawn: Sequence[Drawn]) -> None:
+    values = np.concatenate([one.line.curve.values * one.factor for one in drawn])
+    values = values[np.isfinite(values)]
     if values.size and 0 < 20 * values.min() < values.max():
         axes.set_yscale("log")
 

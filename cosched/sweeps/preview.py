@@ -19,20 +19,32 @@ from cosched.config.hints import hidden
 from cosched.sweeps import pictures
 from cosched.sweeps.curves import Curve, evaluate
 from cosched.sweeps.design import Line
-from cosched.sweeps.effects import constant, idle
-from cosched.sweeps.jobs import as_dict, command, differing, does, label, names, ranges, repeats, repetition, schedules
+from cosched.sweeps.effects import constant, idle, own_values
+from cosched.sweeps.jobs import (
+    as_dict,
+    command,
+    differing,
+    does,
+    label,
+    names,
+    ranges,
+    repeats,
+    repetition,
+    schedules,
+    together,
+)
 from cosched.sweeps.lengths import Length
-from cosched.sweeps.line import parts, restarts, sparkline
+from cosched.sweeps.line import branches_at, parts, restarts, sparkline
 from cosched.sweeps.pictures import Page
 from cosched.sweeps.screen import MANY, Row, Screen
-from cosched.sweeps.text import attempt, message, plain, told, write_csv, write_curves
+from cosched.sweeps.text import attempt, message, plain, short, told, write_csv, write_curves
 from cosched.sweeps.trunks import trunk
 
 SAY_LENGTH = (
     "say it with hydra.launcher.epochs=... and hydra.launcher.epoch_length=..., or in the app's config as "
     "cosched.epochs and cosched.epoch_length"
 )
-SPARE = ("restarts", "last", "max", "min", "which", "run", "parts")
+SPARE = ("restarts", "last", "max", "min", "which")  # and `parts`, unless it says where a branch begins
 
 
 @dataclass
@@ -44,6 +56,7 @@ class Job:
     length: Length = field(default_factory=Length)
     curves: list[Curve] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)  # by path
+    groups: dict[str, dict[str, float]] = field(default_factory=dict)  # by path: what a relative schedule multiplies
     idle: dict[str, str] = field(default_factory=dict)  # by key of an override without effect
     findings: list[str] = field(default_factory=list)  # of the job as a whole
     notes: list[str] = field(default_factory=list)  # what is no fault
@@ -74,6 +87,7 @@ class Preview:
             started = time.perf_counter()
             earlier, wrong, remarks = trunk(config)
             job.curves, job.errors = evaluate(config, in_force=earlier and earlier.then, **job.length.whole)
+            job.groups = own_values(config, job.curves)
             job.idle = idle(config, filter_overrides(overrides), job.curves)
             job.findings, job.notes = [*wrong, *job.idle.values()], [*remarks, *constant(config, job.curves)]
             job.findings += [] if job.curves else hidden()
@@ -135,7 +149,8 @@ class Preview:
         distinct: dict[object, list[tuple[Job, Curve]]] = {}
         for job in self.jobs:
             for c in job.curves:
-                distinct.setdefault((c.path, c.schedule.param_name, c.fingerprint), []).append((job, c))
+                own = tuple(job.groups.get(c.path, {}).items())
+                distinct.setdefault((c.path, c.schedule.param_name, c.fingerprint, own), []).append((job, c))
         if distinct:
             with attempt(f"drawing {folder / 'schedules.png'}"):
                 page = _page(self.jobs, self._title())
@@ -162,7 +177,8 @@ def draw(path: Path, distinct: Sequence[list[tuple[Job, Curve]]], called: dict[s
     lines = []
     for (job, c), *others in distinct:
         name = label(job.overrides, called, job.number)
-        lines.append(Line(curve=c, label=name, overrides=job.overrides, jobs=1 + len(others)))
+        groups = job.groups.get(c.path, {})
+        lines.append(Line(curve=c, label=name, overrides=job.overrides, jobs=1 + len(others), groups=groups))
     return pictures.draw_curves(path, lines, page)
 
 
@@ -175,6 +191,7 @@ def _html(path: Path, jobs: Sequence[Job], page: Page) -> Path:
             overrides=job.overrides,
             command=command(job.overrides),
             curves=job.curves,
+            groups=job.groups,
             notes=[*job.errors.values(), *job.findings, *job.notes, *(text for c in job.curves for text in c.findings)],
         )
         for job in jobs
@@ -202,7 +219,8 @@ def _table(jobs: Sequence[Job]) -> Iterator[Sequence[object]]:
 
 def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Path, say_length: str) -> None:
     """Print one row per job, or where there are many, one per distinct curve."""
-    screen = Screen(title, SPARE, numbers=("job", "jobs", "min", "max", "last"))
+    branches = any(branches_at(c) is not None for job in jobs for c in job.curves)
+    screen = Screen(title, (*SPARE, *["parts"] * (not branches)), numbers=("job", "jobs", "min", "max", "last"))
     groups: dict[object, list[Job]] = {}
     for job in jobs:
         alike = len(jobs) <= MANY or not job.curves
@@ -214,14 +232,16 @@ def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Pa
     shown = list(groups.values())[:MANY] if summed else list(groups.values())
     for group in groups.values():
         job = group[0]
-        marks: dict[str, str] = {}
+        said: dict[str, list[tuple[Sequence[str], int]]] = {}
         for one in group:
-            whole = screen.notes.mark([*one.findings, *one.notes], one.number)
-            marks[""] = marks.get("", "") or whole
-            for c in one.curves:
-                marks[c.path] = screen.notes.mark(c.findings, one.number)
-            for path, error in one.errors.items():
-                marks[path] = screen.notes.mark([f"error: {error}"], one.number)
+            first = next(iter([*(c.path for c in one.curves), *one.errors]), "")
+            for path, texts in (
+                (first, [*one.findings, *one.notes]),
+                *((c.path, c.findings) for c in one.curves),
+                *((path, [f"error: {error}"]) for path, error in one.errors.items()),
+            ):
+                said.setdefault(path, []).append((texts, one.number))
+        marks = {path: screen.notes.marks(texts) for path, texts in said.items()}
         if group not in shown:
             continue
         lines = [
@@ -233,31 +253,24 @@ def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Pa
                 "min": f"{c.values.min():.4g}",
                 "max": f"{c.values.max():.4g}",
                 "last": f"{c.values[-1]:.4g}",
-                "notes": marks[c.path] + (marks[""] if i == 0 else ""),
+                "notes": marks[c.path],
             }
-            for i, c in enumerate(job.curves)
+            for c in job.curves
         ]
         lines += [{"schedule": path, "notes": f"invalid {marks[path]}"} for path in job.errors]
         head = {"job": str(job.number)}
         if summed:
-            head = {"jobs": str(len(group)), "which": _short(ranges(one.number for one in group))}
+            head = {"jobs": str(len(group)), "which": short(ranges(one.number for one in group))}
         if len(lengths) > 1:
             head["run"] = str(job.length)
-        overrides = {
-            name: job.overrides.get(key, "")
-            for key, name in called.items()
-            if len({one.overrides.get(key) for one in group}) == 1
-        }
         found = any(one.findings for one in group) or any(c.findings for c in job.curves)
         style = "red" if job.errors else "yellow" if found else ""
-        lines = lines or [{"schedule": "declares none"}]
-        screen.rows.append(Row(head=head, overrides=overrides, lines=lines, style=style))
+        lines = lines or [{"schedule": "declares none", "notes": marks[""]}]
+        screen.rows.append(
+            Row(head=head, overrides=together([one.overrides for one in group], called), lines=lines, style=style)
+        )
     if len(groups) > len(shown):
         screen.remarks.append(f"… and {len(groups) - len(shown)} more curves: {file}")
     if any(length.assumed for length in lengths):
         screen.remarks.append(f"The length of the run is assumed: {say_length}")
     screen.show(whose=summed)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 16 else f"{text[:15]}…"

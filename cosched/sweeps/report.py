@@ -18,9 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from cosched.config.schemas import PreviewConfig
-from cosched.schedules.durations import Run
 from cosched.schedules.runs import observers
-from cosched.schedules.schedule import Schedule
 from cosched.sweeps.jobfile import JobFile
 from cosched.sweeps.jobs import as_dict
 from cosched.sweeps.lengths import Length
@@ -104,9 +102,9 @@ class ScheduleReport(Callback):
         observers[:] = [tell for tell in observers if tell != self._begins]
         observers.append(self._begins)
 
-    def _begins(self, param_name: str, schedule: Schedule, run: Run) -> None:
+    def _begins(self, *said: Any) -> None:
         if self.job is not None:
-            self.job.begins(param_name, schedule, run)
+            self.job.begins(*said)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Add what the job returned, or why it failed, and draw its curves over the run that there was."""

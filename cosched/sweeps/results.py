@@ -46,6 +46,7 @@ class Result:
     lengths: list[Length] = field(default_factory=list)  # of the run, for each curve
     findings: list[str] = field(default_factory=list)  # of the job as a whole
     idle: list[str] = field(default_factory=list)  # keys of overrides without effect
+    groups: dict[str, dict[str, float]] = field(default_factory=dict)  # by path: what a relative schedule multiplies
     maximize: bool | None = None  # whether the greatest value is the best; None: not known
     folder: Path | None = None  # where it left something
 
@@ -147,6 +148,7 @@ def _read(file: Path) -> Result:
             in_force = None if composed is None else partial(_bound, composed)
             left.curves.append(curve(path, saved["fields"], in_force=in_force, **length.whole))
             left.lengths.append(length)
+            left.groups[path] = {str(name): float(value) for name, value in saved["groups"].items()}
         except Exception as problem:
             log.warning("%s: the curve of %s cannot be drawn: %s", file, path, told(problem))
     return left

@@ -23,7 +23,7 @@ from cosched.sweeps.text import plain
 
 WIDTH = 120  # where the output goes to a file or a pipe
 MANY = 20  # more jobs are summed up
-BARE = ("schedule", "curve", "parts", "notes", "run", "which")  # what needs no name beside it
+BARE = ("schedule", "curve", "parts", "notes", "run")  # what needs no name beside it
 
 Cells = Mapping[str, str]
 
@@ -53,11 +53,17 @@ class Notes:
 
     def mark(self, texts: Iterable[str], job: int) -> str:
         """What stands where ``texts`` are said of a job: their numbers."""
-        numbers = []
-        for text in dict.fromkeys(texts):
-            self.jobs.setdefault(text, []).append(job)
-            numbers.append(list(self.jobs).index(text) + 1)
-        return "".join(f"[{number}]" for number in sorted(numbers))
+        return self.marks([(texts, job)])
+
+    def marks(self, said: Iterable[tuple[Iterable[str], int]]) -> str:
+        """What stands where texts are said of several jobs, each with its own."""
+        found = set()
+        for texts, job in said:
+            for text in dict.fromkeys(texts):
+                self.jobs.setdefault(text, []).append(job)
+                found.add(text)
+        numbers = ranges(i for i, text in enumerate(self.jobs, 1) if text in found)
+        return f"[{numbers}]".replace(" ", "") if numbers else ""
 
 
 class Screen:

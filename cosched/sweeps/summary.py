@@ -12,12 +12,12 @@ from typing import cast
 
 from cosched.sweeps.curves import over
 from cosched.sweeps.design import Line
-from cosched.sweeps.jobs import command, differing, does, label, names, ranges, repeats, repetition, schedules
+from cosched.sweeps.jobs import command, differing, does, label, names, ranges, repeats, repetition, schedules, together
 from cosched.sweeps.line import parts, sparkline
 from cosched.sweeps.pictures import Page, draw_curves
 from cosched.sweeps.results import LOST, RUNNING, Result
 from cosched.sweeps.screen import MANY, Row, Screen
-from cosched.sweeps.text import attempt, plain, write_csv
+from cosched.sweeps.text import attempt, plain, short, write_csv
 
 UNRANKED = (
     "Not ranked, for nobody says whether the greatest value is the best: "
@@ -118,7 +118,13 @@ def _page(results: Sequence[Result], title: str, maximize: bool | None) -> Page:
 
 def _draw(path: Path, results: Sequence[Result], called: dict[str, str], page: Page) -> list[Path]:
     lines = [
-        Line(curve=c, label=label(r.overrides, called, r.number), overrides=r.overrides, score=r.value)
+        Line(
+            curve=c,
+            label=label(r.overrides, called, r.number),
+            overrides=r.overrides,
+            score=r.value,
+            groups=r.groups.get(c.path, {}),
+        )
         for r in results
         for c in r.curves
     ]
@@ -134,6 +140,7 @@ def _html(path: Path, results: Sequence[Result], page: Page) -> Path:
             overrides=r.overrides,
             command=command(r.overrides),
             curves=r.curves,
+            groups=r.groups,
             score=None if r.error is not None else r.value,
             notes=[*filter(None, [r.error]), *r.findings, *(text for c in r.curves for text in c.findings)],
         )
@@ -156,7 +163,7 @@ def _print(results: Sequence[Result], called: dict[str, str], order: dict[int, i
     over = f" over {lengths[0]}" if len(lengths) == 1 else ""
     screen = Screen(
         f"{title}{over}{', best first' if order else ''}",
-        spare=("which", "parts", "run", "curve", "schedule"),
+        spare=("which", "parts", "curve", "schedule"),
         numbers=("rank", "job", "jobs", "best", "mean"),
     )
     if len(results) > MANY:
@@ -212,21 +219,13 @@ def _print_groups(
         head = {
             "jobs": str(len(jobs)),
             "failed": str(failed or ""),
-            "which": _short(ranges(sorted(r.number for r in jobs))),
+            "which": short(ranges(sorted(r.number for r in jobs))),
         }
         if order:
             head["best"] = f"{values[0]:.6g}" if values else ""
         head["mean"] = f"{statistics.fmean(values):.6g}" if values else "none"
-        overrides = {
-            name: jobs[0].overrides.get(key, "")
-            for key, name in called.items()
-            if len({one.overrides.get(key) for one in jobs}) == 1
-        }
+        overrides = together([one.overrides for one in jobs], called)
         screen.rows.append(Row(head=head, overrides=overrides, lines=_lines(jobs[0]), style="" if values else "red"))
     if len(groups) > MANY:
         screen.remarks.append(f"… and {len(groups) - MANY} more curves")
     screen.remarks.append(f"All {len(results)} jobs: {file}")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 16 else f"{text[:15]}…"

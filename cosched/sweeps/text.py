@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path
@@ -23,10 +25,14 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def short(text: str, most: int = 16) -> str:
+    """``text`` of so many letters at most."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def shown(text: str, most: int = 60) -> str:
     """``text`` for a picture: of so many letters at most, and with dollars that mean dollars."""
-    text = plain(text)
-    return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
+    return short(plain(text), most).replace("$", r"\$")
 
 
 @lru_cache(1024)  # columns repeat
@@ -83,10 +89,18 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {message(error)}"
 
 
+def nobody_reads() -> None:
+    """Print nothing more: whoever read it has ended, as ``head`` does after some lines, and wants no word of it."""
+    with suppress(OSError, ValueError):  # where the output is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextmanager
 def attempt(what: str) -> Iterator[None]:
     """Go on after an error, once it is logged: a full disk must not change a sweep's exit status."""
     try:
         yield
+    except BrokenPipeError:
+        nobody_reads()
     except Exception as error:
         log.error("%s failed: %s", what, told(error))

@@ -87,10 +87,7 @@ class Trunk:
 
     def _state(self, declared: Binding) -> Mapping[str, Any] | None:
         """That of the scheduler which drives the same, if there is one."""
-        name = declared.param_name.removeprefix(STATE)
-        wanted = (name, declared.param_group_index, declared.param_group, declared.relative, declared.event.value)
-        keys = ("param_name", "param_group_index", "param_group", "relative", "event")
-        return next((one for one in self.states if tuple(map(one.get, keys)) == wanted), None)
+        return next((one for one in self.states if drives(declared, one)), None)
 
     def _events(self, earlier: Run) -> int:
         """After how many events of a schedule the other run goes on."""
@@ -154,6 +151,14 @@ def trunk(config: DictConfig) -> tuple[Trunk | None, list[str], list[str]]:
         points=None if points is None else [int(one) for one in points],
     )
     return found, *found.remarks()
+
+
+def drives(declared: Binding, state: Mapping[str, Any]) -> bool:
+    """Whether it is bound to what a scheduler with that state is."""
+    name = declared.param_name.removeprefix(STATE)
+    wanted = (name, declared.param_group_index, declared.param_group, declared.relative, declared.event.value)
+    keys = ("param_name", "param_group_index", "param_group", "relative", "event")
+    return tuple(map(state.get, keys)) == wanted
 
 
 def bound(declared: Binding, schedule: Schedule) -> Binding:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import pytest
 from helpers import ROOT
@@ -108,6 +110,17 @@ def test_a_preset_is_previewed_without_an_app(capsys, tmp_path):
     root = "cosched/phase@scheduler.phases.decay=sqrt_annealing"
     assert not cosched(capsys, "preview", "scheduler=wsd", root, *run)[0]
     assert float(rows(tmp_path / "a b/schedules.csv")[-1]["value"]) < 0.1 * (1 - 0.9**0.5), "fast at first"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["schema scheduler", "list", "preview scheduler=wsd"])
+def test_nothing_is_said_to_a_pipe_that_has_been_closed(folder, command):
+    code = f"from cosched.sweeps.command import main; main({command.split()})"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.wait()
+    assert (folder / "preview/schedules.png").exists() == command.startswith("preview")
 
 
 def test_a_config_file_and_an_option_of_ones_own_are_previewed(capsys, folder, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from cosched.sweeps.curves import evaluate
-from cosched.sweeps.effects import constant, idle
+from cosched.sweeps.effects import constant, idle, own_values
 
 COSINE = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 0.1, "end_value": 0, "cycle_size": 5}
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.5, "momentum": 0.9}
@@ -52,6 +52,33 @@ def test_what_a_schedule_sets_at_each_event_an_override_of_the_optimizer_cannot_
 def test_nothing_is_said_of_what_may_matter(key, parts):
     made, curves = config(**parts)
     assert idle(made, [f"{key}=0.3"], curves) == {}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "parts", "found"),
+    [
+        ({}, {}, {"optimizer": 0.1}),
+        (
+            {},
+            {"param_groups": {"a": {"lr": 1}, "b": {"lr": "${optimizer.lr}"}}, "other": {"lr": 3}},
+            {"optimizer": 0.1, "param_groups.a": 1, "param_groups.b": 0.1},
+        ),
+        ({"param_group": "h*"}, {"param_groups": {"head": {"lr": 1}, "b": {"lr": 2}}}, {"param_groups.head": 1}),
+        (
+            {"param_name": "momentum"},
+            {"optimizer": {"_target_": "torch.optim.SGD", "momentum": 0.5}},
+            {"optimizer": 0.5},
+        ),
+        ({"param_group_index": 0}, {}, None),
+        ({"relative": False}, {}, None),
+        ({}, {"optimizer": {"_target_": "torch.optim.SGD", "lr": 0}}, None),
+        ({}, {"optimizer": {"_target_": "torch.optim.SGD", "lr": "0.1"}}, None),
+    ],
+)
+def test_what_a_relative_schedule_multiplies_is_read_where_it_is_declared(schedule, parts, found):
+    optimizer = {"optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1}}
+    made, curves = config(**{**optimizer, "scheduler": {**COSINE, "relative": True, **schedule}, **parts})
+    assert own_values(made, curves) == ({} if found is None else {"scheduler": found})
 
 
 def test_a_rate_that_no_schedule_drives_is_noted():

@@ -11,9 +11,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from cosched.sweeps.curves import curve
+from cosched.schedules.annealing import CosineAnnealing
+from cosched.schedules.phases import branched
+from cosched.schedules.shapes import Constant
+from cosched.sweeps.curves import curve, over
 from cosched.sweeps.page import Shown, write_page
 from cosched.sweeps.pictures import Page
+from cosched.sweeps.trunks import bound
 
 pytestmark = pytest.mark.browser
 
@@ -215,6 +219,27 @@ def test_axes_change_and_a_command_is_copied(open_page, file):
     page.evaluate("navigator.clipboard.writeText = async text => { window.copied = text; }")
     page.locator("#rows button").nth(2).click()
     assert page.evaluate("window.copied") == "python app.py scheduler.cycle_mult=1.5"
+
+
+def test_a_branch_leaves_a_grey_trunk_and_groups_have_values_of_their_own(open_page, tmp_path):
+    trunk, then = CosineAnnealing(start_value=1, end_value=0, cycle_size=100), Constant(value=0.5)
+    declared = curve("scheduler", {**FIELDS, "relative": True}, 10, 20).declared
+    branch = bound(declared, branched(trunk, 50, then))
+    c = over("scheduler", branch, [], 10, 20)
+    job = Shown(number=0, overrides={}, curves=[c], groups={"scheduler": {"body": 0.1, "head": 10.0}})
+    page = open_page(write_page(tmp_path / "a.html", [job]))
+    drawn = page.evaluate("""[...document.querySelectorAll("#panels .js-plotly-plot")].map(
+        div => div.data.map(t => [t.line.color, [...t.x], [...t.y], t.hovertemplate]))""")
+    whole = [*trunk.values(range(50)), *[0.5] * 150]
+    for lines, factors in zip(drawn, ([1.0], [0.1, 10.0]), strict=True):
+        trunks, branches = lines[: len(factors)], lines[len(factors) :]
+        for (grey, x, y, said), (color, x2, y2, _), times in zip(trunks, branches, factors, strict=True):
+            assert grey.lower() == "#b0b0b0" != color.lower()
+            assert "the run before" in said
+            assert x == list(range(50))
+            assert x2 == list(range(49, 200))
+            assert y + y2[1:] == pytest.approx([value * times for value in whole], abs=1e-6)
+    assert ["body: 0.1" in said for *_, said in drawn[1]] == [True, False] * 2
 
 
 def test_a_narrow_window_has_no_overflow(open_page, file):

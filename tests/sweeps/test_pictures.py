@@ -1,5 +1,7 @@
 """What pictures show, read off matplotlib's own objects."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import product
 
 import numpy as np
@@ -81,6 +83,26 @@ def test_a_relative_schedule_and_another_parameter_have_panels_of_their_own(tmp_
     assert labels == ["scheduler: lr", "scheduler: lr (times each group's own)", "other: momentum"]
 
 
+def test_the_values_of_the_groups_that_a_relative_schedule_multiplies_have_a_panel(tmp_path, figures):
+    one = replace(line(relative=True), groups={"0": 0.5, "1": 2.0, "2": 0.5, "head": 8.0})
+    draw_curves(tmp_path / "a.png", [one])
+    assert [part.get_supylabel() for part in figures[0].subfigs] == ["lr (times each group's own)", "lr of the groups"]
+    times, groups = axes_of(figures[0])
+    (own,) = (drawn.get_ydata() for drawn in times.lines)
+    for drawn, value in zip(groups.lines, (0.5, 2, 8), strict=True):
+        np.testing.assert_array_equal(drawn.get_ydata(), own * value)
+    assert [text.get_text() for text in groups.texts] == ["groups 0, 2: 0.5", "group 1: 2", "head: 8"]
+
+
+def test_of_very_many_groups_the_least_and_the_greatest_are_drawn(tmp_path, figures):
+    one = replace(line(relative=True), groups={f"g{i}": 2.0**i for i in range(30)})
+    draw_curves(tmp_path / "a.png", [one])
+    _, groups = axes_of(figures[0])
+    assert [np.nanmax(drawn.get_ydata()) for drawn in groups.lines] == pytest.approx([0.1, 0.1 * 2**29])
+    assert [text.get_text() for text in groups.texts] == ["g0: 1", "g29: 5.37e+08"]
+    assert groups.get_yscale() == "log"
+
+
 @pytest.mark.parametrize(
     ("target", "log", "scale"),
     [
@@ -140,7 +162,9 @@ def test_a_key_without_numbers_has_its_names_below_its_results(tmp_path, figures
 def test_title_epochs_assumptions_and_twins_are_said(tmp_path, figures):
     lines = [line({"scheduler.cycle_mult": "1"}, jobs=3), line({"scheduler.cycle_mult": "2"})]
     draw_curves(tmp_path / "a.png", lines, Page(title="app", epoch_length=10, note="assumed 10 epochs x 10"))
-    assert figures[0].get_suptitle() == "app"
+    title, _, written = figures[0].get_suptitle().partition(", ")
+    assert title == "app"
+    assert abs(datetime.now() - datetime.fromisoformat(written)) < timedelta(days=1)
     assert figures[0].get_supxlabel() == "assumed 10 epochs x 10; 4 curves, of which 2 differ: twins are drawn once"
     (axes,) = axes_of(figures[0])
     figures[0].draw_without_rendering()

@@ -147,6 +147,8 @@ def test_of_many_jobs_the_distinct_curves_are_shown_with_their_counts(app, folde
     run = app(*PREVIEW, "train.schedule.cycle_mult=1,2,0.5", "seed=0,1").check()
     assert [line.split()[0] for line in run.out.splitlines() if " lr " in line] == ["2"] * 3
     assert re.search(r"\] cycles shrink to nothing .* \(jobs 4, 5\)", words(run.out))
+    seeds = [re.search(r" ([\d., ]+?)  +0, 1 ", line) for line in run.out.splitlines() if " lr " in line]
+    assert [seed[1] for seed in seeds if seed] == ["0, 1"] * 3
     assert len(rows(folder / "out/preview.csv")) == 6
 
 

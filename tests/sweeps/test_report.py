@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from cosched import CosineAnnealing
 from cosched.sweeps import report, summary
-from cosched.sweeps.results import number
+from cosched.sweeps.results import collect, number
 
 REPORT = "hydra/callbacks=schedule_report"
 
@@ -432,6 +432,14 @@ def test_a_job_has_a_picture_over_its_run_unless_it_has_drawn_one(app, folder):
 
 @sketched
 @pytest.mark.slow
+@sketched
+def test_what_a_relative_schedule_multiplies_is_kept_as_its_optimizer_has_it(app, folder):
+    app(REPORT, "do=ignite,score", "train.schedule.relative=true", "+optimizer.lr=7").check()
+    kept = [json.loads((folder / f"out/{job}/schedule.json").read_text())["schedules"] for job in (0, 1)]
+    assert [one["train.schedule"]["groups"] for one in kept] == [{"0": 0.1}, {"optimizer": 7}]
+    assert [one.groups["train.schedule"] for one in collect([folder / "out"])] == [{"0": 0.1}, {"optimizer": 7}]
+
+
 def test_an_override_without_effect_is_told(app):
     run = app(REPORT, "do=torch", "+optimizer.lr=1,2").check()
     assert "+optimizer.lr has no effect: train.schedule sets lr at every iteration" in run.out

@@ -64,7 +64,7 @@ def test_where_a_table_has_no_room_each_job_is_a_record_and_no_value_is_broken(m
 def test_a_footnote_has_a_number_and_names_its_jobs(monkeypatch, capsys):
     screen = Screen("t")
     marks = [screen.notes.mark(texts, job) for job, texts in enumerate([["a"], ["b", "a"], [], ["a"], ["a"], ["a"]])]
-    assert marks == ["[1]", "[1][2]", "", "[1]", "[1]", "[1]"]
+    assert marks == ["[1]", "[1,2]", "", "[1]", "[1]", "[1]"]
     screen.show(whose=True)
     out = capsys.readouterr().out
     assert re.search(r"^\[1\] a \(jobs 0, 1, 3-5\)$", out, re.MULTILINE)
