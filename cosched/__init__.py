@@ -3,12 +3,7 @@
 The public names and their homes stand in ``__init__.pyi``, where type checkers look for them too.
 """
 
-import ast
-from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
 __version__ = "0.2.0"
 
@@ -19,6 +14,8 @@ def require(what: str, extra: str, *modules: str) -> None:
     Raises:
         ModuleNotFoundError: it is missing.
     """
+    from importlib.util import find_spec
+
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
@@ -27,20 +24,20 @@ def require(what: str, extra: str, *modules: str) -> None:
         )
 
 
-@cache
 def _homes() -> dict[str, str]:
-    stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
-    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
-    return {alias.name: str(node.module) for node in imports for alias in node.names}
+    with open(f"{__path__[0]}/__init__.pyi", encoding="utf-8") as stub:  # noqa: PTH123  # a start needs no pathlib
+        words = [line.split() for line in stub if line.startswith("from ")]  # HOME import NAME as NAME
+    return {name: home for _, home, _, name, *_ in words}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import on first use (PEP 562): a plugin scan must not wait for torch, nor an app without us for our schedules."""
     if name == "__all__":
         return sorted(_homes())
-    if name.startswith("_") or name not in _homes():
+    home = None if name.startswith("_") else _homes().get(name)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_homes()[name]), name)
+    found = globals()[name] = getattr(import_module(home), name)
     return found
 
 

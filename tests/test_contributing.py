@@ -160,7 +160,7 @@ def test_it_is_a_phase_from_the_command_line(app):
 
 def test_in_python_it_is_a_schedule_like_ours(package, monkeypatch):
     monkeypatch.syspath_prepend(package)
-    monkeypatch.setattr(registry, "_shapes", dict(registry._shapes))  # forgotten afterwards
+    monkeypatch.setattr(registry, "_shapes", registry.registered())  # forgotten afterwards
     names = {"__name__": "app"}
     exec(USE, names)
     assert names["schedule"].values([0, 5, 15, 20]).tolist() == [1, 0.75, 1, 0.75]

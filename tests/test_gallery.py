@@ -66,7 +66,7 @@ def test_the_yaml_of_a_preset_is_its_file_and_its_values_are_those_of_the_file(n
 
 
 def test_a_shape_that_is_registered_has_its_card_and_its_fields_without_being_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(registry, "_shapes", dict(registry._shapes))
+    monkeypatch.setattr(registry, "_shapes", registry.registered())
 
     @cosched.register("bouncing")
     @dataclass(kw_only=True)

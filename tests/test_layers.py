@@ -11,6 +11,8 @@ from typing import NamedTuple
 import pytest
 from helpers import ROOT
 
+import cosched
+
 # By folder, where its modules may import from; a folder that is not here may not be.
 HOUSE = {
     "schedules": ["schedules"],
@@ -158,6 +160,10 @@ RULES = [imports_upwards, circles, torch_below_binding, numpy_at_a_start, long_m
 @pytest.mark.parametrize("rule", RULES)
 def test_the_source_keeps_to(rule):
     assert rule(Source(ROOT)) == []
+
+
+def test_the_names_of_the_stub_are_those_that_are_found():
+    assert cosched._homes() == Source(ROOT).homes
 
 
 # That each rule bites

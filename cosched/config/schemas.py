@@ -123,9 +123,7 @@ class ReportConfig:
 
 OTHERS: dict[str, type[Any]] = {"preview": PreviewConfig, "preview_run": PreviewRunConfig, "report": ReportConfig}
 OWN = {  # by name, the bound schedulers that have a class of their own
-    f"cosched.{one.__name__}Scheduler": name
-    for name, one in registry.registered().items()
-    if one.__module__.startswith(f"{registry.__package__}.")
+    f"cosched.{one.__name__}Scheduler": name for name, one in registry.registered().items() if registry.is_ours(one)
 }
 
 

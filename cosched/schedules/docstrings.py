@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from inspect import cleandoc
-from textwrap import dedent, indent
 from typing import Any
 
 _HEADING = re.compile(r"^([A-Z]\w*):\n(?= )", re.MULTILINE)
+_LINE = re.compile(r"^(?=.)", re.MULTILINE)
 _ENTRY = re.compile(r"^(\w+): (.*(?:\n .*)*)", re.MULTILINE)
 
 
@@ -21,7 +21,7 @@ def sections(documented: Any) -> Mapping[str, str]:
 @lru_cache(maxsize=256)
 def _split(docstring: str) -> Mapping[str, str]:
     intro, *others = _HEADING.split(cleandoc(docstring))
-    texts = (dedent(text).strip() for text in others[1::2])
+    texts = (cleandoc(f"\n{text}") for text in others[1::2])
     return {"": intro.strip(), **dict(zip(others[::2], texts, strict=True))}
 
 
@@ -35,7 +35,7 @@ def compose(heading: str, fields: Mapping[str, str], others: Mapping[str, str]) 
     """A docstring of what each of the fields means, under ``heading``, and of the other sections."""
     entries = "\n".join(f"{name}: {meaning}" for name, meaning in fields.items())
     parts = {"": others.get("", ""), heading: entries} | {key: text for key, text in others.items() if key != heading}
-    return "\n\n".join(f"{key}:\n{indent(text, ' ' * 4)}" if key else text for key, text in parts.items() if text)
+    return "\n\n".join(f"{key}:\n{_LINE.sub(' ' * 4, text)}" if key else text for key, text in parts.items() if text)
 
 
 def inherit(cls: type[Any]) -> None:

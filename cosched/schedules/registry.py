@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import cosched
 from cosched.schedules.remedies import did_you_mean
 from cosched.schedules.schedule import Schedule
 
@@ -44,6 +46,8 @@ def register(name: str) -> Callable[[S], S]:
                 f"{shape!r} cannot be registered as {name!r}: decorate a class derived from cosched.Schedule with "
                 "@dataclass(kw_only=True) first"
             )
+        if not is_ours(shape):
+            _load_ours()
         known = _shapes.get(name, shape)
         if _described(known) != _described(shape):  # Hydra's plugin scan may execute a module twice
             raise ValueError(f"{_described(known)} and {_described(shape)} are both registered as {name!r}: rename one")
@@ -56,6 +60,19 @@ def register(name: str) -> Callable[[S], S]:
 
 def _described(shape: type[Any]) -> str:
     return f"{shape.__module__}.{shape.__qualname__}"
+
+
+def is_ours(shape: type[Any]) -> bool:
+    """Whether a shape is one of this package."""
+    return shape.__module__.startswith(f"{__package__}.")
+
+
+@cache
+def _load_ours() -> None:
+    """Let our shapes register themselves: not before a name is asked for, since a start may need one of them only."""
+    for home in sorted(set(cosched._homes().values())):
+        if home.startswith(f"{__package__}."):
+            import_module(home)
 
 
 @cache
@@ -76,18 +93,19 @@ def _package(one: EntryPoint) -> str:
 
 
 def registered() -> dict[str, type[Schedule]]:
-    """The shapes that are loaded, by name."""
+    """Our shapes, and those of other packages that are loaded, by name."""
+    _load_ours()
     return dict(_shapes)
 
 
 def names() -> list[str]:
     """The names of all shapes, those that other packages offer included."""
-    return sorted({*_shapes, *_offered()})
+    return sorted({*registered(), *_offered()})
 
 
 def known(name: str) -> bool:
-    """Whether there is a shape of that name; nothing is loaded."""
-    return name in _shapes or name in _offered()
+    """Whether there is a shape of that name; one of another package is not loaded."""
+    return name in registered() or name in _offered()
 
 
 def shape(name: str) -> type[Schedule]:
@@ -99,7 +117,7 @@ def shape(name: str) -> type[Schedule]:
     """
     if not isinstance(name, str):
         raise TypeError(f"shape={name!r} must be the name of a registered shape, as 'constant'")
-    if name not in _shapes:
+    if name not in registered():
         _load(name)
     if name not in _shapes:
         raise ValueError(
@@ -171,6 +189,6 @@ class Derived:
         return vars(self)[name]  # type: ignore[no-any-return]
 
     def __getattr__(self, name: str) -> type[Any]:
-        if name not in _shapes and name not in _offered():
+        if not known(name):
             raise AttributeError(name)
         return self(shape(name))

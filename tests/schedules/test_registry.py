@@ -3,8 +3,10 @@
 import dataclasses
 import importlib.metadata
 import pickle
+import sys
 
 import pytest
+from helpers import Run
 
 import cosched
 from cosched.schedules import registry
@@ -14,7 +16,7 @@ from cosched.schedules.phase import phase
 @pytest.fixture
 def shapes(monkeypatch):
     """A registry that forgets afterwards."""
-    monkeypatch.setattr(registry, "_shapes", dict(registry._shapes))
+    monkeypatch.setattr(registry, "_shapes", registry.registered())
     yield registry
     registry._offered.cache_clear()
 
@@ -41,6 +43,28 @@ def test_all_of_ours_are_registered_once(shapes):
     for name, one in shapes.registered().items():
         assert shapes.name_of(one) == name
         assert shapes.shape(name) is one
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        "registry.registered()['stages']",
+        "registry.shape('stages')",
+        "registry.known('stages') and 'Stages'",
+        "'stages' in registry.names() and 'Stages'",
+        "type(cosched.Phase(shape='stages', durations=[1], levels=[1])).__name__",
+        "pickle.loads(b'ccosched.schedules.phase\\nphase\\n.').stages.__name__",
+        "registry.register('stages')(make_dataclass('Mine', [], bases=(cosched.Schedule,)))",
+    ],
+)
+def test_ours_are_known_before_their_modules_are_loaded(ask, tmp_path):
+    code = (
+        "import pickle, sys, cosched; from cosched.schedules import registry; from dataclasses import make_dataclass\n"
+        "assert 'cosched.schedules.stages' not in sys.modules\n"
+        f"try: print({ask})\n"
+        "except ValueError as error: print(error)"
+    )
+    assert "Stages" in Run(sys.executable, "-c", code, cwd=tmp_path).check().out
 
 
 def test_two_shapes_of_one_name_are_an_error_that_names_both(shapes):
