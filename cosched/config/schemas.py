@@ -75,7 +75,7 @@ PREVIEW_RUN = "_global_.hydra.callbacks.cosched_preview"  # where it stands, abs
 class PreviewRunConfig:
     """What ``hydra/launcher=preview`` brings along, for without ``-m`` Hydra asks no launcher."""
 
-    _target_: str = "hydra_plugins.hydra_cosched.preview_launcher.PreviewRun"
+    _target_: str = "hydra_plugins.hydra_cosched._callbacks.PreviewRun"
 
 
 @dataclass
@@ -115,7 +115,7 @@ class ReportConfig:
             where it does not, jobs are not ranked.
     """
 
-    _target_: str = "hydra_plugins.hydra_cosched.schedule_report.schedule_report"
+    _target_: str = "hydra_plugins.hydra_cosched._callbacks.schedule_report"
     epochs: int | None = None
     epoch_length: int | None = None
     maximize: bool | None = None

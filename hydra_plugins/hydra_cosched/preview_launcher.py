@@ -1,15 +1,13 @@
-"""``hydra/launcher=preview``: draws the schedules of a sweep, or of one job, instead of running it."""
+"""``hydra/launcher=preview``: draws the schedules of a sweep instead of running it."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra.core.utils import JobReturn
 from hydra.errors import ConfigCompositionException
-from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -28,7 +26,7 @@ class PreviewLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what is needed to compose the jobs."""
-        self.preview, self.loader, self.config = _preview(config), hydra_context.config_loader, config
+        self.preview, self.loader, self.config = preview_of(config), hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Preview a batch of jobs; exits with status 1 after showing them if one of them is invalid."""
@@ -37,19 +35,12 @@ class PreviewLauncher(Launcher):
         return self.preview.show(job_overrides)
 
 
-class PreviewRun(Callback):
-    """Previews where one job would run, without ``-m``: then Hydra asks no launcher."""
+def preview_of(config: DictConfig) -> Preview:
+    """What previews the jobs of an app.
 
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Preview the job and end the process: with status 1 if it is invalid, else with 0."""
-        overrides = list(config.hydra.overrides.task)
-        preview = _preview(config)
-        preview.compose(0, overrides, lambda: config)
-        preview.show([overrides])
-        sys.exit(0)
-
-
-def _preview(config: DictConfig) -> Preview:
+    Raises:
+        ConfigCompositionException: what it needs is not installed.
+    """
     try:
         require("hydra/launcher=preview", "plot", "matplotlib", "rich")
     except ModuleNotFoundError as error:

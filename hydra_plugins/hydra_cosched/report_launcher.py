@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor
 from functools import update_wrapper
 from typing import Any
 
@@ -35,6 +33,9 @@ class ReportLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a batch of jobs; those that failed are returned as completed, without a value."""
+        import signal  # here, for every app's start loads this file
+        from concurrent.futures import BrokenExecutor
+
         for job, overrides in enumerate(job_overrides, initial_job_idx):
             self.report.launched(job, overrides)
         try:

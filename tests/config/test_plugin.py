@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from helpers import Run
+from helpers import ROOT, Run
 from omegaconf import OmegaConf
 
 APP = """
@@ -73,3 +73,26 @@ def test_importing_us_imports_nothing_heavy(tmp_path):
     heavy = "{'torch', 'ignite', 'matplotlib', 'numpy'}"
     code = f"import sys, cosched, cosched.config.schemas; print({heavy} & sys.modules.keys())"
     assert Run(sys.executable, "-c", code, cwd=tmp_path).check().out == "set()\n"
+
+
+SCANNED = ", ".join(f"hydra_plugins.hydra_cosched.{path.stem}" for path in ROOT.glob("hydra_plugins/*/[!_]*.py"))
+STANDARD = (
+    "__future__, array, bisect, copy, dataclasses, enum, importlib, inspect, math, numbers, re, threading, typing"
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "start", "spared"),
+    [
+        ("importlib", "import cosched", "cosched.schedules"),
+        (STANDARD, "from cosched import CosineAnnealing", "cosched.schedules.shapes"),
+        ("hydra._internal.hydra", f"import {SCANNED}", "cosched.schedules"),
+    ],
+    ids=["an import", "a shape", "Hydra's scan of plugins"],
+)
+def test_a_start_loads_nothing_but_the_modules_that_it_needs(given, start, spared, tmp_path):
+    code = f"import sys, {given}; given = {{*sys.modules}}; {start}; print(*sys.modules.keys() - given)"
+    loaded = Run(sys.executable, "-c", code, cwd=tmp_path).check().out.split()
+    assert [name for name in loaded if name.split(".")[0] not in ("cosched", "hydra_plugins")] == []
+    assert "cosched" in loaded
+    assert spared not in loaded
