@@ -143,12 +143,17 @@ def read(fields: Mapping[str, Any]) -> tuple[Binding, list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            declared: Any = OmegaConf.to_object(typed(fields))
+            declared: Any = OmegaConf.to_object(fields if _is_typed(fields) else typed(fields))
         except OmegaConfBaseException as error:
             raise ValueError(str(error).splitlines()[0]) from error
         except (ArithmeticError, AttributeError, TypeError) as error:
             raise ValueError(str(error)) from error
     return declared, [*(str(w.message) for w in caught), *idle(declared)]
+
+
+def _is_typed(node: Any) -> bool:
+    """Whether it is what `typed` would make of it anew, and that takes long: a typed config of numbers alone."""
+    return OmegaConf.is_dict(node) and "_convert_" not in node and OmegaConf.get_type(node) is schema_of(node)
 
 
 def run_of(declared: Binding, epochs: int, epoch_length: int, **more: Any) -> Run:
@@ -201,7 +206,9 @@ def evaluate(config: DictConfig, epochs: int, epoch_length: int, **more: Any) ->
         return curves, {"config": message(error)}
     for path in paths:
         try:
-            curves.append(curve(path, fields_at(config, path), epochs, epoch_length, **more))
+            node = OmegaConf.select(config, path)
+            given = node if _is_typed(node) else fields_at(config, path)
+            curves.append(curve(path, given, epochs, epoch_length, **more))
         except (ValueError, RecursionError) as error:
             errors[path] = message(error)
         except Exception as error:  # a shape of another package may raise anything

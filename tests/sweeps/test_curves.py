@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from cosched import CosineAnnealing
 from cosched.config.schemas import scheduler as config_of
 from cosched.sweeps.curves import curve, declared, evaluate
 from cosched.sweeps.sampling import first_restarts
@@ -160,3 +161,28 @@ def test_phases_nested_beyond_pythons_depth_are_an_error():
     curves, errors = evaluate(deep, 10, 15)
     assert curves == []
     assert list(errors.values()) == ["it is nested too deeply: write fewer levels"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({}, ""),
+        ({"start_value": "${peak}", "cycle_size": "${half}", "relative": True}, ""),
+        ({"start_value": "???"}, "missing"),
+        ({"start_value": "${none}"}, "none"),
+        ({"num_cycles": 0}, "num_cycles"),
+        ({"_target_": "cosched.LinearCyclicalScheduler"}, "k_decay"),
+        ({"_target_": "cosched.LinearCyclicalSchedule"}, "LinearCyclicalSchedule"),
+    ],
+)
+def test_a_node_that_has_its_type_is_read_as_its_plain_data_is(fields, wrong):
+    config = OmegaConf.create({"peak": 1, "half": "50%", "s": config_of(CosineAnnealing)})
+    config.s = OmegaConf.merge(config.s, {**FIELDS, **fields})
+    plain = OmegaConf.create(OmegaConf.to_container(config, resolve=False, enum_to_str=True))
+    assert OmegaConf.get_type(config.s) is config_of(CosineAnnealing)
+    assert OmegaConf.get_type(plain.s) is dict
+    curves, errors = evaluate(config, epochs=10, epoch_length=15)
+    assert [c.declared for c in curves] == [c.declared for c in evaluate(plain, epochs=10, epoch_length=15)[0]]
+    assert errors == evaluate(plain, epochs=10, epoch_length=15)[1]
+    assert all(wrong in text for text in errors.values())
+    assert len(errors) == bool(wrong)
