@@ -26,6 +26,11 @@ def page(name):
     return re.sub(r"```\{generated\} (\w+) (\w+)\n```", lambda match: makers[match[1]](match[2]), text)
 
 
+def without_meaning(text):
+    """The rows of tables in which the last cell is empty."""
+    return re.findall(r"^\|.*\|  \|$", text, flags=re.MULTILINE)
+
+
 def test_each_public_name_is_there_once():
     named = re.findall(r"^\.\. [\w:]+:: cosched\.(\w+)$", page("python"), flags=re.MULTILINE)
     assert sorted(named) == cosched.__all__
@@ -51,7 +56,7 @@ def test_each_option_has_its_fields_and_what_all_have_is_there_once():
         assert {*re.findall(r"^\| `(\w+)`", sections[name], flags=re.MULTILINE)} == own - shared
     schedulers = text.partition("\n## Phases\n")[0]
     assert {one for one in of_all if schedulers.count(f"| `{one}` |") != 1} == set()
-    assert re.findall(r"^\|.*\|  \|$", text, flags=re.MULTILINE) == [], "each means something"
+    assert without_meaning(text) == []
 
 
 def test_each_unit_of_a_duration_is_there():
@@ -69,6 +74,7 @@ def test_each_key_of_the_main_job_and_each_command_is_there():
         keys |= {f"{key}.{inner}" for inner in value} if isinstance(value, dict) else {key}
     keys = {key for key in keys if not key.startswith(("defaults", "hydra"))}
     assert [key for key in sorted(keys) if f"| `{key}` |" not in text] == []
+    assert without_meaning(text) == []
     assert text.count("### cosched ") == len(COMMANDS)
     assert "usage: cosched report" in text
 
