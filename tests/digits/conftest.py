@@ -1,10 +1,13 @@
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 from helpers import train_tiny
+from ignite.engine import Events
 
 from cosched.digits import training
+from cosched.digits.stopping import Stop, Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +28,21 @@ def once(tmp_path_factory) -> Path:
 def stopped(once, tmp_path) -> Path:
     """The folder of a run of two epochs, with checkpoints at its iterations 15 and 30 and a snapshot at 15."""
     return shutil.copytree(once, tmp_path / "stopped")
+
+
+@pytest.fixture
+def until(monkeypatch):
+    """Run the main job, tiny, until it has a signal in a given iteration."""
+
+    def run(at: int, folder: Path, *overrides: str) -> None:
+        class Ended(Stop):
+            def __init__(self, trainer):
+                super().__init__(trainer)
+                trainer.add_event_handler(Events.ITERATION_STARTED(once=at), signal.raise_signal, signal.SIGTERM)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(training, "Stop", Ended)
+            with pytest.raises(Stopped, match="stopped by SIGTERM"):
+                train_tiny(folder, *overrides)
+
+    return run

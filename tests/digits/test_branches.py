@@ -7,8 +7,6 @@ import pytest
 from helpers import JOB, ROOT, TINY, Start, column, history, train_tiny
 
 from cosched import Constant, Phases, PolynomialAnnealing, SqrtAnnealing, lasting
-from cosched.digits import training
-from cosched.digits.stopping import Stop, Stopped
 
 BRANCH = ["scheduler.on_mismatch=branch", "scheduler.start_value=0.1", "scheduler.end_value=0", "trainer.max_epochs=4"]
 LINEAR, SQRT = ["scheduler=linear_decay", *BRANCH], ["scheduler=sqrt_annealing", "scheduler.cycle_size=100%", *BRANCH]
@@ -44,21 +42,10 @@ def test_a_branch_begins_its_schedule_where_it_leaves_and_leaves_the_trunk_alone
 
 @pytest.mark.parametrize("loop", ["ignite", "torch"])
 @pytest.mark.slow
-def test_a_branch_that_is_stopped_goes_on_bit_by_bit(trunk, tmp_path, monkeypatch, loop):
-    class Ended(Stop):
-        """Has a signal in a given iteration."""
-
-        def _look(self):
-            if self.trainer.state.iteration == 37:
-                self.hear(15)
-            super()._look()
-
+def test_a_branch_that_is_stopped_goes_on_bit_by_bit(trunk, tmp_path, until, loop):
     whole, run, point = tmp_path / "whole", tmp_path / "run", [f"resume_from={trunk}", "resume_at=1ep"]
     train_tiny(whole, *LINEAR, *point, f"loop={loop}")
-    with monkeypatch.context() as patched:
-        patched.setattr(training, "Stop", Ended)
-        with pytest.raises(Stopped):
-            train_tiny(run, *LINEAR, *point, f"loop={loop}")
+    until(37, run, *LINEAR, *point, f"loop={loop}")
     assert len(history(run)) == 37
     train_tiny(run, *LINEAR, f"resume_from={run}", f"loop={loop}")
     assert history(run) == history(whole)

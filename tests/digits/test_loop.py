@@ -9,7 +9,6 @@ from helpers import TINY, column, composed, history, train_tiny
 
 from cosched import ConfigError, CosineAnnealing, TorchScheduler
 from cosched.digits import training
-from cosched.digits.stopping import Stop, Stopped
 from cosched.digits.training import train
 
 CONFIGS = {
@@ -85,22 +84,11 @@ def test_the_plain_loop_steps_a_scheduler_of_torchs_after_each_update_but_the_la
 
 @pytest.mark.parametrize("at", [20, 30])
 @pytest.mark.parametrize("config", slow_but("percent", without=["dropout"]))  # its masks are drawn anew after a stop
-def test_a_run_goes_on_in_the_other_loop_bit_by_bit(tmp_path, monkeypatch, loop, config, at):
-    class Ended(Stop):
-        """Has a signal in a given iteration."""
-
-        def _look(self):
-            if self.trainer.state.iteration == at:
-                self.hear(15)
-            super()._look()
-
+def test_a_run_goes_on_in_the_other_loop_bit_by_bit(tmp_path, until, loop, config, at):
     options = [*CONFIGS[config].split(), "trainer.max_epochs=4"]
     whole, run = tmp_path / "whole", tmp_path / "run"
     train_tiny(whole, *options)
-    with monkeypatch.context() as patched:
-        patched.setattr(training, "Stop", Ended)
-        with pytest.raises(Stopped):
-            train_tiny(run, *options, f"loop={loop}")
+    until(at, run, *options, f"loop={loop}")
     assert len(history(run)) == at
     train_tiny(run, *options, f"loop={OTHER[loop]}", f"resume_from={run}")
     assert left(run) == left(whole)

@@ -8,7 +8,6 @@ import pytest
 from helpers import JOB, TINY, history, train_tiny
 from ignite.engine import Engine, Events
 
-from cosched.digits import training
 from cosched.digits.folder import checkpoints
 from cosched.digits.stopping import Stop, Stopped, listening
 
@@ -56,19 +55,9 @@ def test_a_second_signal_waits_for_nothing():
 
 
 @pytest.mark.parametrize("at", [7, 15, 20])
-def test_a_run_saves_a_last_checkpoint_says_how_to_go_on_and_does(tmp_path, monkeypatch, capsys, at):
-    class Ringing(Stop):
-        """Has a signal in a given iteration."""
-
-        def __init__(self, trainer):
-            super().__init__(trainer)
-            trainer.add_event_handler(Events.ITERATION_STARTED(once=at), signal.raise_signal, signal.SIGTERM)
-
+def test_a_run_saves_a_last_checkpoint_says_how_to_go_on_and_does(tmp_path, until, capsys, at):
     train_tiny(tmp_path / "whole", "trainer.max_epochs=2")
-    with monkeypatch.context() as patched:
-        patched.setattr(training, "Stop", Ringing)
-        with pytest.raises(Stopped, match="stopped by SIGTERM"):
-            train_tiny(tmp_path / "run", "trainer.max_epochs=2")
+    until(at, tmp_path / "run", "trainer.max_epochs=2")
     assert checkpoints(tmp_path / "run")[0][0] == at == len(history(tmp_path / "run"))
     said = capsys.readouterr().err
     assert f"stopped by SIGTERM, the last checkpoint is of iteration {at}: continue with resume_from=" in said
