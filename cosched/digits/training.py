@@ -134,7 +134,7 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
                 begin(folder, {**known, **length, "schedulers": states}, done)
                 files.enter_context(history.kept_in(folder / HISTORY))
                 if cfg.logger is not None:
-                    files.callback(track(trainer, history, cfg.logger, folder, known["run"], cfg))
+                    files.enter_context(track(trainer, history, cfg.logger, folder, known["run"], cfg))
 
         idist.barrier()  # every rank has read the files of the run that is continued: one may now write its own
         started = time.perf_counter()

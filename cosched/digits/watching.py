@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,34 +82,25 @@ def keep_log(trainer: Engine, history: History) -> None:
         log.info("epoch %s of %s, iteration %s: %s", state.epoch, state.max_epochs, state.iteration, text)
 
 
+@contextmanager
 def track(
     trainer: Engine, history: History, which: Logger, folder: Path, run: str | None, cfg: DictConfig
-) -> Callable[[], None]:
-    """Log scheduled values, loss and what is validated for a tracker, by ignite's own handlers; returns what ends it.
+) -> Iterator[None]:
+    """Log scheduled values, loss and what is validated for a tracker, by ignite's own handlers, until the run ends.
 
     The steps are iterations. TensorBoard has each of them, in the folder ``tensorboard`` of the run. MLflow, where a
     write takes longer than an iteration, has the last of each epoch, in the store that ``MLFLOW_TRACKING_URI`` names,
     or else in its own default. A run that goes on in its folder goes on there, too.
     """
-    tracker: Any
     done = trainer.state.iteration
+    opened: Any
     if which is Logger.tensorboard:
         from ignite.handlers.tensorboard_logger import TensorboardLogger
 
-        tracker = TensorboardLogger(log_dir=str(folder / "tensorboard"), purge_step=done + 1 if done else None)
+        opened = TensorboardLogger(log_dir=str(folder / "tensorboard"), purge_step=done + 1 if done else None)
         often = Events.ITERATION_COMPLETED
     else:
-        import mlflow
-        from ignite.handlers.mlflow_logger import MLflowLogger
-
-        found = mlflow.search_runs(filter_string=f"tags.`cosched.run` = '{run}'", output_format="list")
-        if found:
-            mlflow.start_run(run_id=found[0].info.run_id)
-        else:
-            mlflow.start_run(run_name=str(folder), tags={"cosched.run": str(run)})
-        tracker = MLflowLogger()
-        if not found:
-            tracker.log_params(_flat(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)))
+        opened = _mlflow_run(folder, run, cfg)
         often = Events.EPOCH_COMPLETED
 
     def step(*_: Any) -> int:
@@ -118,18 +110,43 @@ def track(
         values = {name.replace(" (", "/").replace(")", ""): value for name, value in history.last().items()}
         return values | {"train_loss": loss}
 
-    tracker.attach_output_handler(
-        trainer, event_name=often, tag="run", output_transform=named, global_step_transform=step
-    )
-    tracker.attach_output_handler(
-        trainer,
-        event_name=Events.EPOCH_COMPLETED,
-        tag="run",
-        metric_names=["val_accuracy", "val_loss"],
-        global_step_transform=step,
-    )
-    close: Callable[[], None] = tracker.close
-    return close
+    with opened as tracker:
+        tracker.attach_output_handler(
+            trainer, event_name=often, tag="run", output_transform=named, global_step_transform=step
+        )
+        tracker.attach_output_handler(
+            trainer,
+            event_name=Events.EPOCH_COMPLETED,
+            tag="run",
+            metric_names=["val_accuracy", "val_loss"],
+            global_step_transform=step,
+        )
+        yield
+
+
+@contextmanager
+def _mlflow_run(folder: Path, run: str | None, cfg: DictConfig) -> Iterator[Any]:
+    """A logger to the run of MLflow's, which is told how ours ends."""
+    import mlflow
+    from ignite.handlers.mlflow_logger import MLflowLogger
+
+    found = mlflow.search_runs(filter_string=f"tags.`cosched.run` = '{run}'", output_format="list")
+    if found:
+        mlflow.start_run(run_id=found[0].info.run_id)
+    else:
+        mlflow.start_run(run_name=str(folder), tags={"cosched.run": str(run)})
+    status = "FAILED"
+    try:
+        tracker = MLflowLogger()
+        if not found:
+            tracker.log_params(_flat(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)))
+        yield tracker
+        status = "FINISHED"
+    except KeyboardInterrupt:  # a signal has stopped it
+        status = "KILLED"
+        raise
+    finally:
+        mlflow.end_run(status)
 
 
 def _flat(node: Any, path: str = "") -> dict[str, Any]:

@@ -61,3 +61,25 @@ def test_mlflow_has_one_run_with_its_config_and_the_end_of_each_epoch(tmp_path, 
     for name, own in names.items():
         kept = [(one.step, one.value) for one in client.get_metric_history(run.info.run_id, f"run {name}")]
         assert kept == [(i, pytest.approx(float(rows[i - 1][own]))) for i in (15, 30, 45)]
+
+
+@pytest.mark.loops
+@pytest.mark.filterwarnings("default")
+def test_mlflow_knows_how_a_run_has_ended(tmp_path, monkeypatch, until):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlparse")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    options = ["logger=mlflow", "trainer.max_epochs=2"]
+
+    def status():
+        return [one.info.status for one in mlflow.search_runs(output_format="list")]  # the last one first
+
+    until(20, tmp_path / "run", *options)
+    assert status() == ["KILLED"]
+    train_tiny(tmp_path / "run", *options, f"resume_from={tmp_path / 'run'}")
+    assert status() == ["FINISHED"]
+    linear = "model._target_=torch.nn.Linear ~model.channels +model.in_features=64 +model.out_features=10"  # of images
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        train_tiny(tmp_path / "failed", *options, *linear.split())
+    assert status() == ["FAILED", "FINISHED"]
+    assert mlflow.active_run() is None
