@@ -46,21 +46,23 @@ def idle(config: DictConfig, overrides: Iterable[str], curves: Sequence[Curve]) 
 
 
 def own_values(config: DictConfig, curves: Sequence[Curve]) -> dict[str, dict[str, float]]:
-    """By path of a relative schedule: where the config gives groups, or an optimizer, what it multiplies, and that."""
-    found: dict[str, dict[str, float]] = {}
+    """By path of a relative schedule: where the config gives what it multiplies, for groups or else an optimizer."""
+    found = {}
     for c in curves:
-        schedule = c.schedule
+        schedule, declared = c.schedule, {}
         if not schedule.relative or schedule.param_group_index is not None:
             continue
         for place, key, _ in _walk(own(config), ""):
-            if key != schedule.param_name or _inside(place, curves):
-                continue
             group, target = place.rpartition(".")[2], str(OmegaConf.select(config, f"{place}._target_"))
             chosen = schedule.param_group is None or fnmatchcase(group, schedule.param_group)
+            if key != schedule.param_name or not chosen or _inside(place, curves):
+                continue
             value = OmegaConf.select(config, f"{place}.{key}")
-            if chosen and GROUPS.search(f"{place} {target}") and type(value) in (int, float) and value:
-                found.setdefault(c.path, {})[place] = float(value)
-    return found
+            if GROUPS.search(f"{place} {target}") and type(value) in (int, float) and value:
+                declared[place] = float(value)
+        of_groups = {place: value for place, value in declared.items() if "group" in place.lower()}
+        found[c.path] = of_groups or declared
+    return {path: declared for path, declared in found.items() if declared}
 
 
 def constant(config: DictConfig, curves: Sequence[Curve]) -> list[str]:

@@ -123,28 +123,36 @@ def draw_curves(
     rows = -(-len(facets) // columns)
     height = (3.5 if columns == 1 else 2.5) * rows
     budgets = _budgets(lines, page) if scored else []
-    heights = [height] * len(found) + [3.2] * (beside + bool(budgets))
+    heights = [height * len(found)] + [3.2] * (beside + bool(budgets))
     figure = _figure(12, 0.9 + sum(heights), page.title)
-    parts = figure.subfigures(len(heights), squeeze=False, height_ratios=heights)[:, 0]
+    top, *parts = figure.subfigures(len(heights), squeeze=False, height_ratios=heights)[:, 0]
+    whole = top.subplots(len(found) * rows, columns, squeeze=False)
     several = len({panel.path for panel in found}) > 1
-    for part, (panel, group) in zip(parts, found.items(), strict=False):
-        grid = part.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for first, (panel, group) in zip(range(0, len(whole), rows), found.items(), strict=True):
+        grid = whole[first : first + rows]
         for axes in grid.flat[len(facets) :]:
             axes.set_visible(False)
-        part.supylabel(shown(f"{panel.path}: {panel.name}" if several else panel.name), fontsize="medium")
-        for facet, axes in zip(facets, grid.flat, strict=False):
+        name = shown(f"{panel.path}: {panel.name}" if several else panel.name)
+        for i, (facet, axes) in enumerate(zip(facets, grid.flat, strict=False)):
             here = few([one for one in group if design.facet(one.line) == facet])
             width = 0.9 if len(here) > FEW else 1.7
             drawn = [_draw(axes, one, {"linewidth": width, **how.styles[id(one.line)]}) for one in here]
             join(axes, itertools.chain(*drawn))
-            _name_groups(axes, here)
             axes.set_title(shown(facet), fontsize="small")
             if page.log or (page.log is None and by_factors(group)):
                 _logarithmic(axes, group)
+            _name_groups(axes, here)
             length = max(one.line.curve.num_events for one in group)
             _finish(axes, panel.event, "", page.epoch_length if axes in grid[0] else None, length)
+            lowest = i + columns >= len(facets)
+            if i:
+                axes.sharex(grid[0, 0])
+                axes.sharey(grid[0, 0])
+            axes.tick_params(labelbottom=lowest, labelleft=axes in grid[:, 0])
+            axes.xaxis.label.set_visible(lowest)
+        grid[(rows - 1) // 2, 0].set_ylabel(name)
         if how.bar is not None:
-            part.colorbar(how.bar, ax=grid, label=shown(how.bar_title), pad=0.01)
+            top.colorbar(how.bar, ax=grid, label=shown(how.bar_title), pad=0.01)
         how.entries = _not_at_ends(grid.flat[0], lines, how) if grid.size == len(found) == 1 else how.entries
     branches = any(branches_at(one.curve) is not None for one in lines)
     how.entries += [("the run before", TRUNK)] * branches
@@ -158,7 +166,7 @@ def draw_curves(
             frameon=False,
         )
     if beside:
-        draw_results(parts[len(found)], keys, results, page.maximize)
+        draw_results(parts[0], keys, results, page.maximize)
     if budgets:
         axes = draw_budgets(parts[-1], budgets)
         _finish(axes, Event.ITERATION_STARTED, "returned value", page.epoch_length, max(one[1] for one in budgets))
@@ -214,6 +222,7 @@ def _draw(axes: Axes, drawn: Drawn, style: Style) -> list[Any]:
 def _name_groups(axes: Axes, drawn: Sequence[Drawn]) -> None:
     """Say at its peak which groups a line is of, where there are few; else which the least and the greatest are of."""
     named = {one.groups: one for one in reversed(drawn) if one.groups}  # the first ones
+    below = len(named) > 1 and axes.get_yscale() == "log"  # the least: others are close above it
     ordered = sorted(named.values(), key=lambda one: one.factor)
     for one in ordered if len(ordered) <= 5 else (ordered[0], ordered[-1]):
         c = one.line.curve
@@ -221,7 +230,7 @@ def _name_groups(axes: Axes, drawn: Sequence[Drawn]) -> None:
         axes.annotate(
             shown(one.groups),
             (c.events[peak], c.values[peak] * one.factor),
-            xytext=(4, -11 if len(ordered) > 1 and one is ordered[0] else 3),
+            xytext=(4, -11 if below and one is ordered[0] else 3),
             textcoords="offset points",
             fontsize="small",
             color=BLACK,

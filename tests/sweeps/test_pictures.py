@@ -79,15 +79,15 @@ def test_many_curves_stand_in_axes_of_their_own_or_in_a_scale_of_colours(keys, p
 def test_a_relative_schedule_and_another_parameter_have_panels_of_their_own(tmp_path, figures):
     lines = [line(), line(relative=True), line(path="other", param_name="momentum")]
     draw_curves(tmp_path / "a.png", lines)
-    labels = [part.get_supylabel() for part in figures[0].subfigs]
+    labels = [axes.get_ylabel() for axes in axes_of(figures[0])]
     assert labels == ["scheduler: lr", "scheduler: lr (times each group's own)", "other: momentum"]
 
 
 def test_the_values_of_the_groups_that_a_relative_schedule_multiplies_have_a_panel(tmp_path, figures):
     one = replace(line(relative=True), groups={"0": 0.5, "1": 2.0, "2": 0.5, "head": 8.0})
     draw_curves(tmp_path / "a.png", [one])
-    assert [part.get_supylabel() for part in figures[0].subfigs] == ["lr (times each group's own)", "lr of the groups"]
     times, groups = axes_of(figures[0])
+    assert [times.get_ylabel(), groups.get_ylabel()] == ["lr (times each group's own)", "lr of the groups"]
     (own,) = (drawn.get_ydata() for drawn in times.lines)
     for drawn, value in zip(groups.lines, (0.5, 2, 8), strict=True):
         np.testing.assert_array_equal(drawn.get_ydata(), own * value)
