@@ -46,10 +46,10 @@ def default(one: Field[Any]) -> str:
 
 
 def table(described_fields: Iterable[Row]) -> str:
-    """Fields with their types, defaults and meanings."""
+    """Fields with their types, defaults and meanings, in the words of YAML: a docstring's None is its ``null``."""
     lines = (
-        (f"`{one.name}`", typed(hint), f"`{default(one)}`" if default(one) else "required", meaning)
-        for one, hint, meaning in described_fields
+        (f"`{one.name}`", typed(hint), f"`{default(one)}`" if default(one) else "required", said.replace("None", "null"))
+        for one, hint, said in described_fields
     )
     return rows(lines, "field", "type", "default", "meaning")
 

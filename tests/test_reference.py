@@ -26,6 +26,10 @@ def page(name):
     return re.sub(r"```\{generated\} (\w+) (\w+)\n```", lambda match: makers[match[1]](match[2]), text)
 
 
+def test_configs_have_null():
+    assert re.findall(r".*\bNone\b.*", page("config")) == []
+
+
 def without_meaning(text):
     """The rows of tables in which the last cell is empty."""
     return re.findall(r"^\|.*\|  \|$", text, flags=re.MULTILINE)
