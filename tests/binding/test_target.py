@@ -347,10 +347,10 @@ def test_mistakes_are_refused_at_binding(optimizer, wrong, message):
         bind(optimizer(), **wrong)
 
 
-@pytest.mark.parametrize("name", ["label", "nothing", "iteration", "epoch_length"])
+@pytest.mark.parametrize("name", ["label", "nothing", "iteration", "epoch_length", "cycle"])
 def test_only_numbers_that_are_not_the_engines_own_can_be_driven(name):
     engine = Engine(lambda *_: None)
-    engine.state.label, engine.state.temperature = "a string", 1.0
+    engine.state.label, engine.state.temperature, engine.state.cycle = "a string", 1.0, 1
     config = {"_target_": "cosched.CosineAnnealingScheduler", **FIELDS, "param_name": f"engine.state.{name}"}
     with pytest.raises(cosched.ConfigError, match=f"param_name='{name}' names no number .*There are: temperature"):
         cosched.attach(engine, config)
