@@ -160,6 +160,7 @@ def test_it_is_a_phase_from_the_command_line(app):
 
 def test_in_python_it_is_a_schedule_like_ours(package, monkeypatch):
     monkeypatch.syspath_prepend(package)
+    monkeypatch.delitem(sys.modules, "my_shapes", raising=False)  # a page's
     monkeypatch.setattr(registry, "_shapes", registry.registered())  # forgotten afterwards
     names = {"__name__": "app"}
     exec(USE, names)
@@ -167,4 +168,4 @@ def test_in_python_it_is_a_schedule_like_ours(package, monkeypatch):
     assert names["twice"](35) == 0.75
     assert names["scheduler"].get_param() == 1
     assert pickle.loads(pickle.dumps(names["twice"])) == names["twice"]
-    assert Path(sys.modules["my_shapes"].__file__).parent == package
+    assert Path(sys.modules.pop("my_shapes").__file__).parent == package
