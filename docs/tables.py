@@ -48,8 +48,8 @@ def default(one: Field[Any]) -> str:
 def table(described_fields: Iterable[Row]) -> str:
     """Fields with their types, defaults and meanings, in the words of YAML: a docstring's None is its ``null``."""
     lines = (
-        (f"`{one.name}`", typed(hint), f"`{default(one)}`" if default(one) else "required", said.replace("None", "null"))
-        for one, hint, said in described_fields
+        (f"`{f.name}`", typed(hint), f"`{default(f)}`" if default(f) else "required", said.replace("None", "null"))
+        for f, hint, said in described_fields
     )
     return rows(lines, "field", "type", "default", "meaning")
 
