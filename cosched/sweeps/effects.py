@@ -53,11 +53,10 @@ def own_values(config: DictConfig, curves: Sequence[Curve]) -> dict[str, dict[st
         if not schedule.relative or schedule.param_group_index is not None:
             continue
         for place, key, _ in _walk(own(config), ""):
-            group, target = place.rpartition(".")[2], str(OmegaConf.select(config, f"{place}._target_"))
-            chosen = schedule.param_group is None or fnmatchcase(group, schedule.param_group)
+            chosen = schedule.param_group is None or fnmatchcase(place.rpartition(".")[2], schedule.param_group)
             if key != schedule.param_name or not chosen or _inside(place, curves):
                 continue
-            value = OmegaConf.select(config, f"{place}.{key}")
+            value, target = (OmegaConf.select(config, f"{place}.{name}") for name in (key, "_target_"))
             if GROUPS.search(f"{place} {target}") and type(value) in (int, float) and value:
                 declared[place] = float(value)
         of_groups = {place: value for place, value in declared.items() if "group" in place.lower()}

@@ -60,7 +60,7 @@ def test_nothing_is_said_of_what_may_matter(key, parts):
         ({}, {}, {"optimizer": 0.1}),
         (
             {},
-            {"param_groups": {"a": {"lr": 1}, "b": {"lr": "${optimizer.lr}"}}, "other": {"lr": 3}},
+            {"param_groups": {"a": {"lr": 1}, "b": {"lr": "${optimizer.lr}"}}, "other": [[1], {"lr": 3}]},
             {"param_groups.a": 1, "param_groups.b": 0.1},
         ),
         ({"param_group": "h*"}, {"param_groups": {"head": {"lr": 1}, "b": {"lr": 2}}}, {"param_groups.head": 1}),
