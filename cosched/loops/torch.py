@@ -26,7 +26,8 @@ class TorchScheduler(LRScheduler):
     ``param_history``, by name: a value per driven group for each step.
 
     Call ``step()`` once for each update, not for each batch, process or epoch. If it comes more often in the first 8
-    updates, or not at all in the first epoch, a warning says so. With Accelerate, give
+    updates, or not at all in the first epoch, a warning says so; likewise if it comes after each update where ``event``
+    says that it is an epoch, and the length of an epoch or of the run is known. With Accelerate, give
     ``Accelerator(step_scheduler_with_optimizer=False)``, and call ``step()`` where ``accelerator.sync_gradients`` is
     true. One process, or ``split_batches=True``, is right without that.
 
@@ -142,24 +143,43 @@ class TorchScheduler(LRScheduler):
     def _watch(self, *_: Any) -> None:
         """Look whether each of the first updates comes with one ``step()``, but for a few that a GradScaler skips."""
         self._seen.append(self.last_epoch)
-        count, first, last = len(self._seen), self._seen[0], self.last_epoch
-        whole = 0 if self.per_epoch else self.epoch_length or 0
-        text = ""
-        if count == whole > 1 and 0 <= first == last:  # one that waits in torch's SequentialLR is at -1
-            text = (
-                f"is not called in {count} updates of the optimizer, a whole epoch: call it after each, or give "
-                "event=epoch_started, where a step() is an epoch"
-            )
-        elif count < 8 or (first == last and count < whole):
+        text = self._remark_on_epochs() if self.per_epoch else self._remark_on_updates()
+        if text is None:
             return
-        elif (steps := min(b - a for a, b in pairwise(self._seen))) > 1:
-            text = (
-                f"is called {steps} times for each update of the optimizer, and the schedule is that much faster: call "
-                "it once. Accelerate does so with step_scheduler_with_optimizer=False"
-            )
         self._watching.remove()
         if text:
             warnings.warn(f"step() of the scheduler {text}", stacklevel=4)
+
+    def _remark_on_updates(self) -> str | None:
+        """What is wrong with the steps beside the updates so far, where a step is an update; None: nothing is yet."""
+        count, first, last = len(self._seen), self._seen[0], self.last_epoch
+        whole = self.epoch_length or 0
+        if count == whole > 1 and 0 <= first == last:  # one that waits in torch's SequentialLR is at -1
+            return (
+                f"is not called in {count} updates of the optimizer, a whole epoch: call it after each, or give "
+                "event=epoch_started, where a step() is an epoch"
+            )
+        if count < 8 or (first == last and count < whole):
+            return None
+        if (steps := min(b - a for a, b in pairwise(self._seen))) > 1:
+            return (
+                f"is called {steps} times for each update of the optimizer, and the schedule is that much faster: call "
+                "it once. Accelerate does so with step_scheduler_with_optimizer=False"
+            )
+        return ""
+
+    def _remark_on_epochs(self) -> str | None:
+        """The same where a step is an epoch: then there is none between most updates, if an epoch has several."""
+        count, length = len(self._seen), self.epoch_length
+        often = (self.max_epochs or 0) + 1 if length is None else min(length, 8)  # not even a run of whole batches
+        if often == 1 or (count > 1 and self._seen[-2] >= self.last_epoch):
+            return ""
+        if count < often:
+            return None
+        return (
+            f"is called after each of {count} updates of the optimizer, and with event=epoch_started a step() is an "
+            "epoch: call it after each epoch, or leave event out"
+        )
 
     def step(self, epoch: int | None = None) -> None:
         """Apply the next values.

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import re
 import warnings
 
 import pytest
@@ -152,6 +153,28 @@ def test_a_step_for_each_epoch_is_right_where_it_is_said():
             scheduler.optimizer.step()
         scheduler.step()
     assert scheduler.get_last_lr()[0] == cosched.CosineAnnealing(**FIELDS)(3)
+
+
+@pytest.mark.parametrize("known", [{"epoch_length": 20}, {"epoch_length": 3}, {"max_epochs": 4}])
+def test_a_step_for_each_update_is_warned_of_once_where_a_step_is_an_epoch(known):
+    scheduler = TorchScheduler(optimizer(), {**COSINE, "event": "EPOCH_STARTED"}, event="epoch_started", **known)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        walk(scheduler, 20)
+    (warned,) = caught
+    assert re.search(r"after each of [358] updates of the optimizer, .* a step.. is an epoch", str(warned.message))
+
+
+@pytest.mark.parametrize("known", [{}, {"epoch_length": 1}, {"max_epochs": 20}])
+def test_an_epoch_may_be_one_update(known):
+    scheduler = TorchScheduler(optimizer(), {**COSINE, "event": "EPOCH_STARTED"}, event="epoch_started", **known)
+    assert walk(scheduler, 20) == cosched.CosineAnnealing(**FIELDS).values(range(20)).tolist(), "without a warning"
+
+
+def test_a_schedule_by_epochs_is_right_with_a_step_for_each_update():
+    scheduler = TorchScheduler(optimizer(), {**COSINE, "event": "EPOCH_STARTED"}, epoch_length=5)
+    pure = cosched.CosineAnnealing(**FIELDS)
+    assert walk(scheduler, 20) == [pure(update // 5) for update in range(20)]
 
 
 @pytest.mark.parametrize("skipped", [{1}, {2, 3, 4}, {1, 3, 5}])
