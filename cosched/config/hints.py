@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,24 +10,31 @@ from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from cosched.config.schemas import OTHERS
 from cosched.schedules.registry import registered
-from cosched.schedules.remedies import did_you_mean
+from cosched.schedules.remedies import did_you_mean, nearest
 from cosched.schedules.schedule import Schedule
+
+GROUPS = ("scheduler", "cosched/scheduler", "cosched/phase")  # whose options are ours, or some of them
+NULL = re.compile(rf"(\+?)((?:{'|'.join(GROUPS)})(?:@([\w.]+))?)=(.*,)?null(,.*)?")
 
 
 @contextmanager
 def hints() -> Iterator[None]:
-    """Where Hydra refuses a field that the chosen scheduler does not have, print what is meant perhaps.
+    """Where Hydra refuses an option or a field that the chosen scheduler does not have, print what is meant perhaps.
 
     Hydra itself advises ``+``, which would add the misspelt key. Around the main function of any app::
 
         with cosched.hints():
             main()
     """
+    for override in sys.argv[1:]:
+        if match := NULL.fullmatch(override):  # at which Hydra fails, with a traceback
+            sys.exit(f"{override}: null is not an option. {_instead(*match.groups()[:3])}")
     try:
         yield
     except BaseException as error:  # Hydra prints an error, and exits
@@ -35,14 +43,25 @@ def hints() -> Iterator[None]:
         raise
 
 
+def _instead(plus: str, key: str, package: str | None) -> str:
+    place = package or key.replace("/", ".")
+    without = "leave this out" if plus else f"leave the scheduler out with ~{key}"
+    return f"Choose {plus}{key}=constant {place}.value=0.1, or if the app can do without, {without}"
+
+
 def explained(error: BaseException) -> list[str]:
-    """The remedy, if ``error``, or what it was raised for, is that a config of ours does not have some field."""
+    """The remedy, in lines, if ``error``, or what it was raised for, is that some field or option of ours is not there.
+
+    Fields are those of a schedule, and the names of schedules, phases and the like in what holds several.
+    """
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, MissingConfigException):
+            group, _, name = str(cause.missing_cfg_file).rpartition("/")
+            text = f"there is no option {name!r} of {group}: {nearest(name, cause.options or [])}cosched list shows all"
+            return [text] if group in GROUPS else []
         if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
-            known: Any = cause.object_type
-            ours = isinstance(known, type) and (issubclass(known, Schedule) or known in OTHERS.values())
-            return [_remedy(str(cause.full_key), known, cause.parent_node)] if ours else []
+            return _remedy(str(cause.full_key), cause.object_type, cause.parent_node)
         cause = cause.__cause__ or cause.__context__
     return []
 
@@ -66,20 +85,29 @@ def hidden() -> list[str]:
     return found
 
 
-def _remedy(full_key: str, known: type[Any], node: Any) -> str:
+def _remedy(full_key: str, known: Any, node: Any) -> list[str]:
     path, _, key = full_key.rpartition(".")
+    if not _ours(known):
+        several = path and OmegaConf.is_dict(node) and any(_ours(OmegaConf.get_type(node, one)) for one in node)
+        return [f"{path} has no {key!r}: {did_you_mean(key, map(str, node))}"] if several else []
     text = f"{full_key} is not a field of {known.__qualname__.rpartition('.')[2]}: "
     fields: Any = OmegaConf.to_container(node)
     if inside := [f"{path}.{one}" for one in _inside(fields, key)]:
         text += f"did you mean {' or '.join(inside)}?"
     else:
         text += did_you_mean(key, [str(one) for one in fields if not str(one).startswith("_")])
-    if any(key in vars(one)["__dataclass_fields__"] for one in registered().values()):
-        text += (
-            f"\nWhat your config sets for one option of {path} belongs into a file in the group "
-            f"{path.replace('.', '/')}: then another option takes its place as a whole"
-        )
-    return text
+    if not any(key in vars(one)["__dataclass_fields__"] for one in registered().values()):
+        return [text]
+    return [
+        text,
+        f"What your config sets for one option of {path} belongs into a file in the group {path.replace('.', '/')}: "
+        "then another option takes its place as a whole",
+    ]
+
+
+def _ours(known: Any) -> bool:
+    """Whether it is the type of a config of ours."""
+    return isinstance(known, type) and (issubclass(known, Schedule) or known in OTHERS.values())
 
 
 def _inside(fields: Any, key: str) -> Iterator[str]:

@@ -8,12 +8,16 @@ from contextlib import contextmanager
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """The nearest of ``names`` to ``name``, if one is near, and all that there are."""
+    names = list(names)
+    return f"{nearest(name, names)}There are: {', '.join(names) or 'none'}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Whether the nearest of ``names`` to ``name`` was meant, if one is near; else an empty text."""
     import difflib
 
-    names = list(names)
     # Two letters of which one is wrong, "Ir" for "lr", are alike by half.
-    nearest = [f"did you mean {match!r}? " for match in difflib.get_close_matches(name, names, n=1, cutoff=0.5)]
-    return "".join(nearest) + f"There are: {', '.join(names) or 'none'}"
+    return "".join(f"did you mean {match!r}? " for match in difflib.get_close_matches(name, names, n=1, cutoff=0.5))
 
 
 @contextmanager

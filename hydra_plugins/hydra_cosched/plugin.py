@@ -32,6 +32,8 @@ class OptionSource(ConfigSource):
     files of their names. The group ``scheduler`` is there under the name ``cosched/scheduler``, too.
     """
 
+    _missed: str | None = None  # the group of the option that was asked for last, where it is not there
+
     @staticmethod
     def scheme() -> str:
         """What search paths that lead here begin with."""
@@ -48,15 +50,18 @@ class OptionSource(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         """Whether there is an option of that path."""
-        return _file(config_path).is_file() or _schema(config_path) is not None
+        found = _file(config_path).is_file() or _schema(config_path) is not None
+        self._missed = None if found else config_path.rpartition("/")[0]
+        return found
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """The groups and options in a group; none in ``scheduler`` where the app has such a group itself.
 
-        So ``scheduler=glob(*)`` means the app's own options, as it did before cosched was installed.
+        So ``scheduler=glob(*)`` means the app's own options, as it did before cosched was installed. Where an option is
+        not found all are there, for then Hydra tells which ones can be chosen.
         """
         path = config_path.rstrip("/")
-        if path == SHARED and _others_have(path):
+        if path == SHARED and path != self._missed and _others_have(path):
             return []
         found = [one for one in _place(path).glob("*") if not one.name.startswith("_")]
         names = set()

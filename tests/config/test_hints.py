@@ -1,8 +1,8 @@
 """What is said of fields that a scheduler does not have, in any app, after Hydra has said them."""
 
+import re
 import runpy
 import sys
-from contextlib import suppress
 
 import pytest
 
@@ -29,8 +29,11 @@ def said(monkeypatch, tmp_path, capsys):
 
     def run(*overrides):
         monkeypatch.setattr(sys, "argv", ["app.py", *overrides])
-        with suppress(SystemExit):
+        try:
             runpy.run_path("app.py", run_name="__main__")
+        except SystemExit as stop:
+            if isinstance(stop.code, str):  # Python prints it at the end of a process
+                print(stop.code, file=sys.stderr)
         return capsys.readouterr().err
 
     return run
@@ -57,10 +60,65 @@ def test_the_field_of_a_phase_is_looked_for_where_the_phases_are(said):
 
 
 @pytest.mark.parametrize(
-    "overrides", [["~scheduler"], ["trainer.lr=1"], ["+trainer={}", "trainer.lr=1"], ["+a=1", "~a", "b=1"]]
+    ("overrides", "hint"),
+    [
+        (
+            ["+scheduler=wsd", "scheduler.phases.wramup.duration=1ep"],
+            "scheduler.phases has no 'wramup': did you mean 'warmup'? There are: warmup, ",
+        ),
+        (
+            ["+scheduler@scheduler.backbone=wsd", "+scheduler@scheduler.head=sgdr", "scheduler.hed.param_group=a"],
+            "scheduler has no 'hed': did you mean 'head'? There are: backbone, head",
+        ),
+        (["+scheduler=wsdd"], "there is no option 'wsdd' of scheduler: did you mean 'wsd'? cosched list shows all"),
+        (["+scheduler=qqqq"], "there is no option 'qqqq' of scheduler: cosched list shows all"),
+        (
+            ["+scheduler=wsd", "+cosched/phase@scheduler.phases.decay=cosine_aneling"],
+            "there is no option 'cosine_aneling' of cosched/phase: did you mean 'cosine_annealing'?",
+        ),
+    ],
+)
+@pytest.mark.parametrize("mode", [[], ["-m"], ["hydra/launcher=preview"]])
+def test_a_misspelt_phase_schedule_or_option_is_named_with_what_is_meant(said, overrides, hint, mode):
+    assert said(*mode, *overrides).splitlines()[-1].startswith(hint)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["~scheduler"],
+        ["trainer.lr=1"],
+        ["+trainer={}", "trainer.lr=1"],
+        ["+a=1", "~a", "b=1"],
+        ["+scheduler=wsd", "shceduler.end_value=1"],
+        ["hydra/launcher=basci"],
+    ],
 )
 def test_what_is_not_ours_gets_no_hint(said, overrides):
-    assert "is not a field" not in said(*overrides)
+    assert not re.search("is not a field|has no|there is no option", said(*overrides))
+
+
+@pytest.mark.parametrize("mode", [[], ["-m"]])
+def test_null_is_refused_in_a_line_with_remedies_that_can_be_typed(said, tmp_path, mode):
+    for text in said(*mode, "scheduler=null"), said(*mode, "scheduler=null,wsd"):
+        assert len(text.splitlines()) == 1
+    constant, without = re.search(r"Choose (scheduler=\S+ \S+), .* with (~\S+)$", text).groups()
+    (tmp_path / "config.yaml").write_text("defaults: [scheduler: wsd]\n")
+    (tmp_path / "app.py").write_text(APP.replace("config_path=None", "config_path='.', config_name='config'"))
+    assert said(*mode, *constant.split()) == said(*mode, without) == ""
+    remedy = said(*mode, "scheduler@rate=null").split("Choose ")[1]
+    assert remedy.startswith("scheduler@rate=constant rate.value=0.1, ")
+
+
+def test_all_options_are_told_where_an_app_has_some_of_its_own(said, tmp_path):
+    (tmp_path / "conf/scheduler").mkdir(parents=True)
+    (tmp_path / "conf/config.yaml").write_text("defaults: [scheduler: mine]\n")
+    (tmp_path / "conf/scheduler/mine.yaml").write_text("a: 1\n")
+    (tmp_path / "app.py").write_text(APP.replace("config_path=None", "config_path='conf', config_name='config'"))
+    told = said("scheduler=wsdd")
+    assert {"mine", "wsd", "cosine_annealing"} < {*told.split("Available options")[1].split()}
+    assert told.endswith("of scheduler: did you mean 'wsd'? cosched list shows all\n")
+    assert "did you mean 'mine'?" in said("scheduler=mien")
 
 
 def test_a_deletion_gets_no_hint(said):
