@@ -69,6 +69,13 @@ def test_commands(command, tmp_path):
     run(*arguments, cwd=tmp_path).check()
 
 
+def test_a_misspelt_field_is_refused_with_a_hint(tmp_path):
+    _write_files(tmp_path)
+    run = Start("app.py", "scheduler.cycle_mlt=2", cwd=tmp_path)
+    assert run.status == 1
+    assert "scheduler.cycle_mlt is not a field of cosine_annealing: did you mean 'cycle_mult'?" in run.err
+
+
 ALIKE = {  # options that need the same overrides
     ",".join(name for name, others in options().items() if others == overrides): overrides
     for overrides in options().values()
