@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ SHAPES = registered()
 
 EVENTS = st.integers(2, 60)
 NUMBERS = st.floats(0.01, 10)
-UNITS = st.builds("{}{}".format, st.integers(1, 40), st.sampled_from(["ep", "it", "%"]))
+DURATIONS = EVENTS | st.builds("{}{}".format, st.integers(1, 40), st.sampled_from(["ep", "it", "%"]))
 
 
 def linear(start, end, size, **fields):
@@ -37,11 +38,26 @@ def flat(shape):
     return not any("Any" in str(field.type) for field in dataclasses.fields(shape))
 
 
+@cache  # to make a strategy takes longer than to draw from it
 @st.composite
 def schedules(draw, shape=None, durations=EVENTS, depth=2):
     """A schedule of any registered shape, its fields filled by their types alone."""
     if shape is None:
-        shape = draw(st.sampled_from([one for one in SHAPES.values() if depth or flat(one)]))
+        shape = draw(_shapes(depth))
+    made = shape(**{name: draw(value) for name, value in _fields(shape, durations, depth).items()})
+    if isinstance(made, (Phases, Branched)) and not any(one.duration for one in made.phases.values()):
+        return made if depth == 2 else draw(schedules(durations=durations, depth=depth - 1))  # no events at all
+    return made
+
+
+@cache
+def _shapes(depth):
+    return st.sampled_from([one for one in SHAPES.values() if depth or flat(one)])
+
+
+@cache
+def _fields(shape, durations, depth):
+    """By field, what its values are drawn from."""
     inner = schedules(durations=durations, depth=depth - 1)
     phases = st.builds(lasting, inner, st.just(0) | durations, skip=st.just(0) | durations)
     named = st.dictionaries(st.sampled_from("abcdef"), phases, min_size=1, max_size=3)
@@ -71,11 +87,8 @@ def schedules(draw, shape=None, durations=EVENTS, depth=2):
     values = {}
     for field in dataclasses.fields(shape):
         within = st.floats(0.5, 1) if field.name.endswith(("_mult", "_decay")) else by_type.get(field.type)
-        values[field.name] = draw(by_name.get(field.name, within))
-    made = shape(**values)
-    if isinstance(made, (Phases, Branched)) and not any(one.duration for one in made.phases.values()):
-        return made if depth == 2 else draw(inner)  # no events at all
-    return made
+        values[field.name] = by_name.get(field.name, within)
+    return values
 
 
 def wild(rng, shape=None, depth=2, scale=1.0):

@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import math
 import pickle
+from functools import cache
 from typing import get_type_hints
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from strategies import EVENTS, SHAPES, UNITS, schedules
+from strategies import DURATIONS, SHAPES, schedules
 
 from cosched import Phases, Scaled, Schedule, lasting
 from cosched.binding.checkpoint import from_plain, to_plain
@@ -47,13 +48,19 @@ def law(**strategies):
     return decorate
 
 
-def drawn(data, shape, **keywords):
-    return data.draw(schedules(shape, **keywords).filter(with_values))
+@cache
+def valued(shape):
+    return schedules(shape).filter(with_values)
+
+
+@cache
+def even(shape):
+    return valued(shape).filter(whole_multiples)
 
 
 @law(steps=st.lists(st.integers(0, 400) | st.integers(0, 2**53 - 1), min_size=1, max_size=20))
 def test_vectorised_equals_scalar_and_seek_equals_walk(data, shape, steps):
-    schedule = drawn(data, shape)
+    schedule = data.draw(valued(shape))
     values = schedule.values(steps)
     np.testing.assert_array_equal(values, [copy.deepcopy(schedule)(step) for step in steps])
     walked = schedule.values(range(401))
@@ -79,7 +86,7 @@ def numbers(node):
 
 @law()
 def test_values_are_within_the_bounds_that_are_declared(data, shape):
-    schedule = drawn(data, shape)
+    schedule = data.draw(valued(shape))
     values = schedule.values(range(400))
     assert np.isfinite(values).all()
     assert values.max() <= max(numbers(schedule)) * (1 + 1e-12)
@@ -117,7 +124,7 @@ def whole_multiples(node):
 
 @law(factor=st.sampled_from([2, 16]))
 def test_stretched_it_is_the_same_curve(data, shape, factor):
-    schedule = data.draw(schedules(shape).filter(with_values).filter(whole_multiples))
+    schedule = data.draw(even(shape))
     long = stretched(schedule, factor)
     np.testing.assert_allclose(long.values(range(0, 300 * factor, factor)), schedule.values(range(300)), rtol=1e-9)
     assert long.restarts(300 * factor).tolist() == [factor * event for event in schedule.restarts(300)]
@@ -126,7 +133,7 @@ def test_stretched_it_is_the_same_curve(data, shape, factor):
 @law()
 def test_it_jumps_at_restarts_only(data, shape):
     factor = 512
-    schedule = stretched(data.draw(schedules(shape).filter(with_values).filter(whole_multiples)), factor)
+    schedule = stretched(data.draw(even(shape)), factor)
     values = schedule.values(range(40 * factor))
     steps = np.abs(np.diff(values)) / max(numbers(schedule))
     steps[schedule.restarts(40 * factor) - 1] = 0
@@ -137,7 +144,7 @@ def test_it_jumps_at_restarts_only(data, shape):
 
 @law()
 def test_cycles_are_numbered_in_order(data, shape):
-    schedule = drawn(data, shape)
+    schedule = data.draw(valued(shape))
     started, completed = schedule.cycle_bounds(range(300))
     assert list(started) == [0, *schedule.restarts(300)]
     assert list(started.values()) == list(range(1, len(started) + 1))
@@ -151,7 +158,7 @@ def test_cycles_are_numbered_in_order(data, shape):
 
 @law()
 def test_copies_are_equal(data, shape):
-    schedule = drawn(data, shape)
+    schedule = data.draw(valued(shape))
     walked = [schedule(step) for step in range(99)]
     others = [pickle.loads(pickle.dumps(schedule, protocol)) for protocol in (2, pickle.HIGHEST_PROTOCOL)]
     others += [
@@ -171,7 +178,7 @@ def test_copies_are_equal(data, shape):
 
 @law(event=st.sampled_from(Event))
 def test_it_goes_through_yaml_and_back(data, shape, event):
-    schedule = data.draw(schedules(shape, durations=EVENTS | UNITS))
+    schedule = data.draw(schedules(shape, durations=DURATIONS))
     fields = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(type(schedule)) if f.name[0] != "_"}
     schema = config_of(type(schedule))
     config = schema(**fields, event=event, param_name="momentum", relative=True)
@@ -181,7 +188,7 @@ def test_it_goes_through_yaml_and_back(data, shape, event):
 
 @law()
 def test_resolving_keeps_the_curve(data, shape):
-    declared = data.draw(schedules(shape, durations=EVENTS | UNITS))
+    declared = data.draw(schedules(shape, durations=DURATIONS))
     try:
         resolved = declared.resolve(**RUN)
     except ValueError as refused:
@@ -194,7 +201,7 @@ def test_resolving_keeps_the_curve(data, shape):
 
 @law()
 def test_a_phase_of_its_own_is_the_schedule_itself(data, shape):
-    schedule = drawn(data, shape)
+    schedule = data.draw(valued(shape))
     alone = Phases(phases={"only": schedule})
     after = Phases(phases={"before": lasting(schedule, 13), "then": lasting(schedule, 40), "rest": schedule})
     assert alone.values(range(200)).tolist() == schedule.values(range(200)).tolist()
@@ -206,7 +213,7 @@ def test_a_phase_of_its_own_is_the_schedule_itself(data, shape):
 @law(duration=st.integers(1, 200))
 def test_what_is_reached_at_an_end_holds(data, shape, duration):
     factor = 512
-    inner = data.draw(schedules(shape).filter(with_values).filter(whole_multiples))
+    inner = data.draw(even(shape))
     end = duration * factor
     for schedule in (
         Phases(phases={"only": lasting(stretched(inner, factor), end)}),

@@ -71,7 +71,8 @@ def test_an_open_start_is_the_value_that_would_have_held(first, rest, data):
     phases = [(first, length), *rest]
     whole = then(*phases)
     values = whole.values(range(300))
-    assert values.tolist() == [then(*phases)(i) for i in range(300)]
+    assert values.tolist() == [whole(i) for i in range(300)]
+    assert values[::17].tolist() == [then(*phases)(i) for i in range(0, 300, 17)]
     for i in range(1, len(phases)):
         begins = sum(length for _, length in phases[:i])
         alone = then(*phases[:i])
