@@ -120,6 +120,7 @@ def test_the_folder_of_a_killed_run_is_free(tmp_path):
     process = SERVER.Process(target=hold, args=(tmp_path,))
     process.start()
     while not (tmp_path / "held").exists():
+        assert process.is_alive()
         time.sleep(0.01)
     with pytest.raises(ConfigError, match="another run is writing"), alone_in(tmp_path):
         pass
