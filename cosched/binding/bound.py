@@ -201,9 +201,9 @@ class Bound:
         """
         if differing and self.on_mismatch is Mismatch.error:
             raise ConfigError(
-                f"{what}: {'; '.join(differing)}. Choose: {self.key}on_mismatch=config goes on with what is configured "
-                "here, on_mismatch=checkpoint with what was saved there, on_mismatch=branch begins what is configured "
-                "here where that has come to"
+                f"{what}: {'; '.join(differing)}. Choose: {self.key}on_mismatch=config goes on with the schedule of "
+                f"this config. {self.key}on_mismatch=checkpoint goes on with the schedule of the checkpoint. "
+                f"{self.key}on_mismatch=branch begins the schedule of this config at the event that has been reached"
             )
         return bool(differing) and self.on_mismatch is Mismatch.checkpoint
 

@@ -30,7 +30,7 @@ class Target:
 
     What is no optimizer but has ``param_groups`` may list in ``no_parameters`` which of its keys are not to be driven;
     nothing is known of the values that the others can take. What is to be done about a number that it does not have, it
-    may say in ``absent``.
+    may say in ``absent``, and in ``place`` what stands before its keys in a config.
     """
 
     def __init__(self, optimizer: Any, name: str, index: int | None, pattern: str | None, relative: bool) -> None:
@@ -42,10 +42,11 @@ class Target:
         if name == "momentum" and name not in names:
             name = "betas[0]"  # what Adam and its kin call their momentum
         if name not in names:
-            remedy = getattr(optimizer, "absent", "").format(name=name)
+            place, absent = (getattr(optimizer, one, "") for one in ("place", "absent"))
+            said = [did_you_mean(place + self.name, [place + one for one in names])] if names else []
+            said += [absent.format(name=name)] if absent and name not in self._hidden else []
             raise ValueError(
-                f"param_name={self.name!r} names no number to schedule: {did_you_mean(self.name, names)}"
-                f"{'; ' * bool(remedy)}{remedy}"
+                f"param_name={place + self.name!r} names no number to schedule: {'; '.join(said) or 'there is none'}"
             )
         self.number = name
         self._key, _, element = name.removesuffix("]").partition("[")

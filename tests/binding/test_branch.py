@@ -140,7 +140,7 @@ def test_another_schedule_is_refused_by_the_branchs_fields():
     with pytest.raises(
         ConfigError,
         match=r"another schedule, with a branch that began at event 30: branch.cycle_size is 20 there and 50 here\. "
-        "Choose: on_mismatch=config .*, on_mismatch=checkpoint .*, on_mismatch=branch begins",
+        r"Choose: on_mismatch=config .*\. on_mismatch=checkpoint .*\. on_mismatch=branch begins",
     ):
         continued(linear(1, 0, 50), state, "error")
     with pytest.raises(

@@ -352,21 +352,36 @@ def test_only_numbers_that_are_not_the_engines_own_can_be_driven(name):
     engine = Engine(lambda *_: None)
     engine.state.label, engine.state.temperature, engine.state.cycle = "a string", 1.0, 1
     config = {"_target_": "cosched.CosineAnnealingScheduler", **FIELDS, "param_name": f"engine.state.{name}"}
-    with pytest.raises(cosched.ConfigError, match=f"param_name='{name}' names no number .*There are: temperature"):
+    with pytest.raises(
+        cosched.ConfigError, match=f"'engine.state.{name}' names no number .*There are: engine.state.temp"
+    ):
         cosched.attach(engine, config)
     assert not engine._event_handlers[Events.ITERATION_STARTED]
+
+
+def test_a_misspelt_attribute_is_named_as_it_is_typed():
+    engine = Engine(lambda *_: None)
+    engine.state.temperature = 1.0
+    config = {"_target_": "cosched.ConstantScheduler", "value": 0.5, "param_name": "engine.state.temprature"}
+    with pytest.raises(
+        cosched.ConfigError, match=r"did you mean 'engine\.state\.temperature'\? .*; set engine\.state\.tempr"
+    ):
+        cosched.attach(engine, config)
 
 
 @pytest.mark.parametrize(("earlier", "first"), [(None, 2.0), (3.0, 3.0)])
 def test_an_attribute_that_does_not_exist_yet_is_declared_in_the_config(earlier, first):
     seen = []
     engine = Engine(lambda engine, batch: seen.append(engine.state.temperature))
-    config = {"_target_": "cosched.ConstantScheduler", "value": 0.5, "param_name": "engine.state.temperature"}
+    name = "engine.state.temperature"
+    config = {"_target_": "cosched.ConstantScheduler", "value": 0.5, "param_name": name}
     if earlier is not None:
         engine.state.temperature = earlier
     else:
         remedy = "set engine.state.temperature before the scheduler is attached, or give the scheduler an initial_value"
-        with pytest.raises(cosched.ConfigError, match=f"^scheduler: param_name='temperature' names no .*; {remedy}$"):
+        with pytest.raises(
+            cosched.ConfigError, match=f"^scheduler: param_name='{name}' names no number to schedule: {remedy}$"
+        ):
             cosched.attach(engine, config)
     cosched.attach(engine, config | {"initial_value": 2, "relative": True})
     assert engine.state.temperature == first

@@ -34,6 +34,7 @@ class EngineState:
     """
 
     no_parameters = frozenset({*vars(State()), "cycle", "cycle_name"})  # the engine's own, and CycleEvents'
+    place = STATE
     absent = "set engine.state.{name} before the scheduler is attached, or give the scheduler an initial_value"
 
     def __init__(self, engine: Engine) -> None:
