@@ -117,6 +117,8 @@ class Command:
             runpy.run_path("app.py", run_name="__main__")
         except SystemExit as stop:
             self.status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+            if isinstance(stop.code, str):  # Python prints it at the end of a process
+                print(stop.code, file=sys.stderr)
         except KeyboardInterrupt:
             self.status = 130
         GlobalHydra.instance().clear()

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from helpers import Run
+from omegaconf import OmegaConf
 
 from cosched import CosineAnnealing
 from cosched.sweeps import preview
@@ -107,6 +108,46 @@ def test_without_m_it_previews_too_and_runs_nothing(app, folder, monkeypatch, va
     assert run.status == (0 if valid else 1)
     assert "nothing was run" in run.out
     assert [row["schedule"] for row in rows(folder / "out/preview.csv")] == ["train.schedule"]
+
+
+@pytest.mark.parametrize("missing", ["rich", "matplotlib"])
+@pytest.mark.parametrize("multirun", [True, False])
+@pytest.mark.parametrize("option", ["hydra/launcher=preview", "hydra/callbacks=schedule_report"])
+def test_what_an_option_needs_is_said_in_a_line_and_nothing_runs(app, monkeypatch, missing, multirun, option):
+    monkeypatch.setitem(sys.modules, missing, None)
+    run = app(option, "previewed=true", multirun=multirun)
+    assert run.status == 1
+    assert run.err.startswith(f"{option} needs {missing}: pip install ")
+    assert len(run.err.partition("\nSet the environment variable")[0].splitlines()) == 1
+
+
+@pytest.fixture
+def resolver():
+    """Makes a function what ``${wrong:}`` calls."""
+    yield lambda function: OmegaConf.register_new_resolver("wrong", function)
+    OmegaConf.clear_resolver("wrong")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("as\nasked"), MemoryError()])
+def test_a_preview_that_fails_ends_the_process_and_nothing_runs(app, resolver, error):
+    def fail():
+        raise error
+
+    resolver(fail)
+    run = app(*PREVIEW, "hydra.sweep.dir=${wrong:}", multirun=False)
+    assert run.status == 1
+    assert run.err.startswith("hydra/launcher=preview has failed, and nothing was run: ")
+    assert type(error).__name__ in run.err
+    assert len(run.err.splitlines()) == 1
+
+
+def test_an_interrupt_of_a_preview_ends_the_process_and_nothing_runs(app, resolver):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    resolver(interrupt)
+    run = app(*PREVIEW, "hydra.sweep.dir=${wrong:}", multirun=False)
+    assert (run.status, run.out, run.err) == (130, "", "")
 
 
 @pytest.mark.usefixtures("sketched")
