@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from omegaconf import DictConfig
 import cosched.digits.resolver  # which the config uses
 import cosched.digits.settings  # noqa: F401  # and which types it
 from cosched import hints, require
+from cosched.digits.folder import discard, tell
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -27,9 +29,12 @@ def main(cfg: DictConfig) -> float:
     else:
         from cosched.digits.ranks import train
     folder = Path(HydraConfig.get().runtime.output_dir)
-    accuracy = train(cfg, folder)
+    try:
+        accuracy = train(cfg, folder)
+    finally:
+        discard(folder)  # where it has been refused, for a run has put this in its place
     written = [folder] if HydraConfig.get().mode is RunMode.MULTIRUN else sorted(folder.iterdir())
-    print(*(f"  {os.path.relpath(path)}" for path in written), sep="\n")
+    tell("\n".join(f"  {os.path.relpath(path)}" for path in written))
     return accuracy
 
 
@@ -43,6 +48,7 @@ def cli() -> None:
         if match := re.fullmatch(r"((?:model|optimizer|scheduler)(?:@[\w.]+)?)=(.*,)?null(,.*)?", override):
             print(f"{override}: leave an option out with ~{match[1]}", file=sys.stderr)
             sys.exit(1)
+    logging.raiseExceptions = False  # where nobody reads the console any more, as after `| head`
     try:
         with hints():
             main()

@@ -1,7 +1,8 @@
 """The folder of a run: who may write into it, which run it belongs to, and what a kill leaves there.
 
 ``run.json`` holds the id of the run, and so does each of its checkpoints: those that belong to the rows of
-``history.csv`` are told from others. A new version of a file is written beside it, then put in its place.
+``history.csv`` are told from others. A new version of a file is written beside it, then put in its place. That is true
+of what Hydra writes, too: a config is in ``.hydra.part``, and what is logged in memory, until the run begins to write.
 
 All that ``run.json`` holds is plain data, from which the run's curves can be drawn without torch. Each time that the
 run begins or goes on it is written anew, once its schedules are resolved::
@@ -30,9 +31,9 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
@@ -41,14 +42,63 @@ from cosched import ConfigError
 
 log = logging.getLogger(__name__)
 
-LOCK, RUN, HISTORY, PART = "run.lock", "run.json", "history.csv", ".part"
+LOCK, RUN, HISTORY, CONFIG, PART = "run.lock", "run.json", "history.csv", ".hydra", ".part"
 CHECKPOINT = re.compile(r"(?:checkpoint|snapshot)_([0-9]+)\.pt")
 
 
 def say(text: str) -> None:
     """Print ``text``, and keep it in ``train.log``; what is logged as INFO is for that file alone."""
-    print(text)
+    tell(text)
     log.info(text)
+
+
+def tell(text: str, to: TextIO | None = None) -> None:
+    """Print ``text``. Whoever read it may have ended, as ``head`` does after some lines: that is no reason to fail."""
+    to = to or sys.stdout
+    try:
+        print(text, file=to, flush=True)
+    except OSError:
+        with suppress(OSError, ValueError):  # where it is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
+
+
+class LogFile(logging.FileHandler):
+    """``train.log``: it is opened, and what has been logged so far is written, once the run begins to write."""
+
+    def __init__(self, filename: str) -> None:
+        super().__init__(filename, encoding="utf-8", delay=True)
+        self.held: list[logging.LogRecord] | None = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write what is logged, or hold it."""
+        if self.held is None:
+            super().emit(record)
+        else:
+            self.held.append(record)
+
+    def begin(self) -> None:
+        """Write what is held, and from now on all that is logged."""
+        held, self.held = self.held or [], None
+        for record in held:
+            self.emit(record)
+
+
+def keep(folder: Path) -> None:
+    """Put into ``folder`` the config of a run, and what it has logged: it is not refused."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogFile):
+            handler.begin()
+    part = folder / (CONFIG + PART)
+    if part.exists():
+        (folder / CONFIG).mkdir(exist_ok=True)
+        for file in part.iterdir():
+            file.replace(folder / CONFIG / file.name)
+        part.rmdir()
+
+
+def discard(folder: Path) -> None:
+    """Remove from ``folder`` the config of a run that has been refused."""
+    shutil.rmtree(folder / (CONFIG + PART), ignore_errors=True)
 
 
 @contextmanager
@@ -133,23 +183,40 @@ def refuse_used(folder: Path) -> None:
     if used:
         raise ConfigError(
             f"{folder} has the checkpoints of a run ({', '.join(file.name for _, file in used)}): continue that run "
-            f"with resume_from={folder}, or choose another folder with hydra.run.dir"
+            f"with hydra.run.dir={folder} resume_from={folder}, or choose another folder with hydra.run.dir, and for a "
+            "sweep with hydra.sweep.dir"
         )
 
 
 class Guard(Callback):
-    """Refuses, before Hydra writes the config of a run into its folder, one that has the checkpoints of another run."""
+    """Refuses, before Hydra writes into a folder, a run or a sweep where there are checkpoints of another.
+
+    It ends the process, for Hydra makes warnings of a callback's errors.
+    """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse as `refuse_used` does, by ending the process: Hydra makes warnings of a callback's other errors."""
+        """Refuse as `refuse_used` does."""
         folder, source = Path(str(config.hydra.run.dir)), OmegaConf.select(config, "resume_from")
         source = folder.parent if source is None else Path(str(source))
         if (source.parent if source.is_file() else source).resolve() != folder.resolve():
-            try:
-                refuse_used(folder)
-            except ConfigError as error:
-                print(error, file=sys.stderr)
-                sys.exit(1)
+            _end_if_used(folder)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse a sweep whose jobs, numbered as those of an earlier one, would be refused; but no preview."""
+        sweep = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+        numbered = isinstance(sweep, dict) and sweep["subdir"] == "${hydra.job.num}"
+        resumed = any("resume_from=" in one for one in config.hydra.overrides.task) or config.resume_from is not None
+        if numbered and not resumed and "preview" not in str(config.hydra.launcher._target_):
+            for folder in sorted(Path(str(config.hydra.sweep.dir)).glob("[0-9]*")):
+                _end_if_used(folder)
+
+
+def _end_if_used(folder: Path) -> None:
+    try:
+        refuse_used(folder)
+    except ConfigError as error:
+        tell(str(error), sys.stderr)
+        sys.exit(1)
 
 
 def begin(folder: Path, run: Mapping[str, Any], iteration: int) -> None:
@@ -159,6 +226,7 @@ def begin(folder: Path, run: Mapping[str, Any], iteration: int) -> None:
 
     Later checkpoints go into a folder of their own, with the rows that belong to them, from which they can be resumed.
     """
+    keep(folder)
     for file in folder.glob(f"*{PART}"):  # of a run that was killed
         if CHECKPOINT.fullmatch(file.stem) or file.stem in (RUN, HISTORY):
             file.unlink()

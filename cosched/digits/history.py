@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from ignite.engine import Engine
 
-from cosched import BoundScheduler, ConfigError, Event
+from cosched import BoundScheduler, Branched, ConfigError, Event
 from cosched.digits.folder import replacing
 
 Row = dict[str, str]
@@ -79,14 +79,33 @@ class History:
             if isinstance(one, BoundScheduler) and self.applied[name]
         }
 
+    def before(self, last: int, epoch_length: int) -> dict[str, int]:
+        """From which iteration on, from 0, what is in force is declared: until then an earlier run had its own.
+
+        That is where a branch begins, or else where the last row of the run before is that differs from what is
+        declared now.
+        """
+        found = {}
+        for name, declared in self.declared(last, epoch_length).items():
+            first = last - len(declared)
+            rows = list(zip(declared, self.applied[name], strict=True))[: len(self._earlier)]
+            schedule, length = self._schedulers[name].schedule, self._length(name, epoch_length)
+            at = min(schedule.at * length, last) if isinstance(schedule, Branched) else 0
+            found[name] = max([at, *(first + i + 1 for i, (now, then) in enumerate(rows) if now != then)])
+        return found
+
     def restarts(self, last: int, epoch_length: int) -> dict[str, list[int]]:
         """At which iterations before ``last``, from 0, the cycles and phases of the schedules begin."""
         found = {}
         for name, one in self._schedulers.items():
             if isinstance(one, BoundScheduler):
-                length = epoch_length if one.event.value == Event.EPOCH_STARTED.value else 1
+                length = self._length(name, epoch_length)
                 found[name] = (one.schedule.restarts(-(-last // length)) * length).tolist()
         return found
+
+    def _length(self, name: str, epoch_length: int) -> int:
+        """How many iterations there are from one event of a schedule to the next."""
+        return epoch_length if self._schedulers[name].event.value == Event.EPOCH_STARTED.value else 1
 
 
 def rows_until(path: Path, iteration: int) -> list[Row]:

@@ -17,19 +17,28 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from torch.multiprocessing.spawn import ProcessException
 
 import cosched.digits.resolver  # noqa: F401  # which the config uses, in each rank too
 from cosched import ConfigError
+from cosched.digits.folder import tell
 from cosched.digits.stopping import Stopped, listening
+
+REFUSED = 1  # the exit status of a rank that has refused to run
+
+
+class RankError(RuntimeError, CompactHydraException):
+    """A rank has ended before the others; Hydra prints the message alone, without a traceback."""
 
 
 def train(cfg: DictConfig, folder: Path) -> float:
     """What `cosched.digits.training.train` does, on ``distributed.nproc_per_node`` processes.
 
     Raises:
-        ConfigError: a rank ended before the others, whatever the cause; those have been ended too.
+        ConfigError: the run is refused.
+        RankError: a rank ended before the others, whatever the cause; those have been ended too.
     """
     count, backend = cfg.distributed.nproc_per_node, cfg.distributed.backend
     if count < 1:
@@ -48,9 +57,10 @@ def train(cfg: DictConfig, folder: Path) -> float:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     stopped = 0
-    logs: Any = None
+    typed: dict[str, Any] = {}  # what else a rank knows from Hydra
     if HydraConfig.initialized():
-        logs = OmegaConf.to_container(HydraConfig.get().job_logging, resolve=True)
+        keys = ("job", "job_logging", "overrides", "runtime")
+        typed = {key: OmegaConf.to_container(getattr(HydraConfig.get(), key), resolve=True) for key in keys}
 
     def relay(number: int) -> None:
         nonlocal stopped
@@ -63,24 +73,26 @@ def train(cfg: DictConfig, folder: Path) -> float:
 
     try:
         with listening(relay):
-            idist.spawn(backend, _rank, args=(cfg, folder, logs), nproc_per_node=count, master_port=port)
+            idist.spawn(backend, _rank, args=(cfg, folder, typed), nproc_per_node=count, master_port=port)
     except ProcessException as error:
         if stopped:
             raise Stopped(stopped) from None
         last = str(error).strip().splitlines()[-1]
-        raise ConfigError(f"rank {error.error_index} of {count} has ended the run: {last}") from error
+        kind = ConfigError if getattr(error, "exit_code", None) == REFUSED else RankError
+        raise kind(f"rank {error.error_index} of {count} has ended the run: {last}") from error
     if stopped:
         raise Stopped(stopped)
     return float(json.loads((folder / "metrics.json").read_text())["val_accuracy"])
 
 
-def _rank(local_rank: int, cfg: DictConfig, folder: Path, logs: Any = None) -> None:
+def _rank(local_rank: int, cfg: DictConfig, folder: Path, typed: dict[str, Any]) -> None:
     from cosched.digits import training
 
     if local_rank:
         logging.disable(logging.WARNING)
-    elif logs:
-        logging.config.dictConfig(logs)
+    elif typed:
+        logging.config.dictConfig(typed["job_logging"])
+        HydraConfig.instance().cfg = OmegaConf.create({"hydra": typed})  # type: ignore[assignment]
     # With all threads each, the ranks hinder each other.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // cfg.distributed.nproc_per_node))
     if local_rank:
@@ -91,5 +103,5 @@ def _rank(local_rank: int, cfg: DictConfig, folder: Path, logs: Any = None) -> N
         gc.collect()  # the parallel model, which engine and handlers hold in a cycle, before the group that it talks in
         idist.barrier()
     except ConfigError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
+        tell(str(error), sys.stderr)
+        sys.exit(REFUSED)

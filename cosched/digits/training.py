@@ -25,12 +25,13 @@ from torch.utils.data.distributed import DistributedSampler
 from cosched import BoundScheduler, ConfigError, Run, TorchScheduler, attach, draw_applied
 from cosched.digits import loop
 from cosched.digits.checkpoints import find, identity, save_checkpoints
-from cosched.digits.folder import HISTORY, alone_in, begin, checkpoints, refuse_used, say
+from cosched.digits.folder import HISTORY, alone_in, begin, checkpoints, keep, refuse_used, say, tell
 from cosched.digits.history import History
 from cosched.digits.parts import built, by_name, device_of, param_groups, refuse
 from cosched.digits.settings import Loop
 from cosched.digits.stopping import Stop, Stopped, listening
-from cosched.digits.watching import epochs, introduced, keep_log, show_progress, track
+from cosched.digits.typed import command_to_continue, title
+from cosched.digits.watching import done, introduced, keep_log, progress, track
 
 log = logging.getLogger(__name__)
 
@@ -44,17 +45,19 @@ def train(cfg: DictConfig, folder: Path) -> float:
     except KeyboardInterrupt as stop:
         saved = checkpoints(folder)
         if first and saved:
-            text = f"{stop or 'interrupted'}, the last checkpoint is of iteration {saved[0][0]}: "
-            text += f"continue with resume_from={folder}"
-            print(text, file=sys.stderr)
+            text = f"{stop or 'interrupted'}, the last checkpoint is of iteration {saved[0][0]}: continue with\n"
+            text += f"  {command_to_continue(folder)}"
+            tell(text, sys.stderr)
             log.info(text)
         raise
-    except Exception as error:
-        log.info("ended by an error: %s", error, exc_info=not isinstance(error, ConfigError))
+    except ConfigError as error:
+        log.info("ended by an error: %s", error)  # which nobody reads where the run has been refused
         raise
-    if first:
-        after = f"after {epochs(metrics['epochs'])} in {metrics['seconds']:.1f} s"
-        say(f"validation accuracy {metrics['val_accuracy']:.4f} {after}")
+    except Exception as error:
+        log.info("ended by an error: %s", error, exc_info=True)
+        if first:
+            keep(folder)
+        raise
     return float(metrics["val_accuracy"])
 
 
@@ -74,6 +77,7 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     train_loader = DataLoader(train_set, batch_sampler=batches)
     val_loader = DataLoader(val_set, 1024)
     run = Run(epoch_length=len(train_loader), max_epochs=cfg.trainer.max_epochs)
+    end = cfg.trainer.max_epochs * len(train_loader)
     model = built(cfg, "model").to(device)
     optimizer = built(cfg, "optimizer", param_groups(model, cfg))
 
@@ -107,38 +111,42 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     if earlier is not None:
         earlier.load(state, schedulers, len(train_loader))
         batches.start_iteration = trainer.state.iteration % len(train_loader)
-    length = {name: getattr(run, name) for name in ("epoch_length", "max_epochs")} | {"iterations": run.num_events}
+    iterations = max(end, trainer.state.iteration)
+    length = {name: getattr(run, name) for name in ("epoch_length", "max_epochs")} | {"iterations": iterations}
     known = identity(earlier, folder)
     trainer.state.run = known["run"]  # type: ignore[attr-defined]
     trainer.state_dict_user_keys.append("run")  # into the checkpoints
     history = History(schedulers, earlier.rows if earlier is not None else [])
     trainer.add_event_handler(Events.ITERATION_COMPLETED, history)
-    every, keep = cfg.trainer.checkpoint_every, cfg.keep_checkpoints
-    save_checkpoints(trainer, state, folder, run, every, keep, cfg.snapshots)  # after the row
+    kept = cfg.trainer.checkpoint_every, cfg.keep_checkpoints
+    save_checkpoints(trainer, state, folder, run, *kept, cfg.snapshots)  # after the row
     stop = Stop(trainer)
     if rank == 0:
         keep_log(trainer, history)
-        if cfg.trainer.progress_bar:
-            show_progress(trainer, history)
 
     with ExitStack() as files:
 
         @trainer.on(Events.STARTED)  # after the handlers of `attach`, which may still refuse a schedule
         def begin_to_write(trainer: Engine) -> None:
             if rank == 0:
-                done = trainer.state.iteration
+                at = trainer.state.iteration
                 log.info("%s", introduced(cfg, known["run"], run, schedulers, device))
                 if earlier is not None:
-                    say(f"resumed from {earlier.file}: iteration {done}, epoch {math.ceil(done / len(train_loader))}")
+                    say(f"resumed from {earlier.file}: iteration {at}, epoch {math.ceil(at / len(train_loader))}")
+                    if at >= end:
+                        asked = f"trainer.max_epochs={cfg.trainer.max_epochs} asks for no more"
+                        say(f"it has done {done(at, len(train_loader))}, and {asked}: only evaluating")
                 states = {name: one.state_dict() for name, one in schedulers.items() if isinstance(one, BoundScheduler)}
-                begin(folder, {**known, **length, "schedulers": states}, done)
+                begin(folder, {**known, **length, "schedulers": states}, at)
                 files.enter_context(history.kept_in(folder / HISTORY))
                 if cfg.logger is not None:
                     files.enter_context(track(trainer, history, cfg.logger, folder, known["run"], cfg))
+                if cfg.trainer.progress_bar and at < end:
+                    files.enter_context(progress(trainer, history, run))
 
         idist.barrier()  # every rank has read the files of the run that is continued: one may now write its own
         started = time.perf_counter()
-        if trainer.state.iteration < cfg.trainer.max_epochs * len(train_loader):
+        if trainer.state.iteration < end:
             with listening(stop.hear):
                 if plain:
                     loop.run(trainer, parallel, optimizer, plain, train_loader, cfg.trainer.max_epochs, device)
@@ -147,7 +155,6 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
             if stop.number:
                 raise Stopped(stop.number)
         else:
-            log.warning("%s has done its %s: only evaluating", cfg.resume_from, epochs(cfg.trainer.max_epochs))
             begin_to_write(trainer)
             evaluate(trainer)
     metrics: dict[str, Any] = {
@@ -160,9 +167,11 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     }
     if rank == 0:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        curves = history.declared(trainer.state.iteration, len(train_loader))
+        last = trainer.state.iteration, len(train_loader)
+        curves = history.declared(*last)
         if curves:
-            done = trainer.state.iteration, len(train_loader)
-            title = f"train, {folder.resolve().name}"
-            draw_applied(folder / "applied.png", curves, history.applied, *done, history.restarts(*done), title)
+            restarts, before = history.restarts(*last), history.before(*last)
+            draw_applied(folder / "applied.png", curves, history.applied, *last, restarts, title(folder), before)
+        accuracy, after = metrics["val_accuracy"], done(*last)
+        say(f"validation accuracy {accuracy:.4f} after {after} in {metrics['seconds']:.1f} s")
     return metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,8 @@ import ignite
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers.tqdm_logger import ProgressBar
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 import cosched
 from cosched import ConfigError, Run, require
@@ -23,9 +24,12 @@ from cosched.digits.settings import Logger
 log = logging.getLogger(__name__)  # what it says as INFO is for train.log alone
 
 
-def epochs(count: int) -> str:
-    """``count`` in words."""
-    return f"{count} epoch{'' if count == 1 else 's'}"
+def done(iterations: int, epoch_length: int) -> str:
+    """How much of a run is done, in words: in epochs, and where they are not whole, in iterations."""
+    epochs = iterations / epoch_length
+    if not epochs.is_integer():
+        return f"{iterations} iterations ({epochs:.3g} epochs)"
+    return f"{epochs:.0f} epoch{'' if epochs == 1 else 's'}"
 
 
 def refuse_tracker(which: Logger | None) -> None:
@@ -46,29 +50,45 @@ def introduced(cfg: DictConfig, run_id: str | None, run: Run, schedulers: Mappin
     ranks = idist.get_world_size()
     curves = [f"{name} by {type(one).__name__}" for name, one in schedulers.items()]
     return (
-        f"run {run_id}: {epochs(cfg.trainer.max_epochs)} of {run.epoch_length} iterations on {device}, "
+        f"run {run_id}: {done(cfg.trainer.max_epochs, 1)} of {run.epoch_length} iterations on {device}, "
         f"{ranks} process{'' if ranks == 1 else 'es'}, loop={cfg.loop.name}, seed {cfg.trainer.seed}, "
         f"{', '.join(curves) or 'no schedule'}; cosched {cosched.__version__}, torch {torch.__version__}, "
         f"ignite {ignite.__version__}"
     )
 
 
-def show_progress(trainer: Engine, history: History) -> None:
-    """Show a bar over the epochs, with the first scheduled value, loss and accuracy; only in a terminal."""
+@contextmanager
+def progress(trainer: Engine, history: History, run: Run) -> Iterator[None]:
+    """Show a bar over the iterations, with the first scheduled value, loss and accuracy; only in a terminal."""
+    layout = "{desc} |{bar}| {elapsed}<{remaining}{postfix}"
+    length, epochs = run.epoch_length or 1, run.max_epochs
 
-    def shown(loss: float) -> dict[str, float]:
-        name, value = next(iter(history.last().items()), ("", 0.0))
-        scheduled = {name: value} if name else {}
-        return scheduled | {"loss": loss, "accuracy": trainer.state.metrics["val_accuracy"]}
+    def current() -> str:
+        return f"epoch {max(1, math.ceil(trainer.state.iteration / length))}/{epochs}"
 
-    layout = "{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}{postfix}"
-    bar = ProgressBar(persist=True, desc="epoch", bar_format=layout, disable=None, dynamic_ncols=True)
-    bar.attach(
-        trainer,
-        output_transform=shown,
-        event_name=Events.EPOCH_COMPLETED,
-        closing_event_name=Events.COMPLETED,
+    bar = tqdm(
+        desc=current(),
+        total=run.num_events,
+        initial=trainer.state.iteration,
+        bar_format=layout,
+        disable=None,  # where it is no terminal
+        dynamic_ncols=True,
     )
+
+    def show(trainer: Engine) -> None:
+        name, value = next(iter(history.last().items()), ("", 0.0))
+        shown = {name: value} if name else {}
+        shown["loss"] = float(trainer.state.output or 0)
+        if "val_accuracy" in trainer.state.metrics:
+            shown["accuracy"] = trainer.state.metrics["val_accuracy"]
+        bar.set_description_str(current(), refresh=False)
+        bar.set_postfix(shown, refresh=False)
+        bar.update()
+
+    with bar:
+        if not bar.disable:
+            trainer.add_event_handler(Events.ITERATION_COMPLETED, show)
+        yield
 
 
 def keep_log(trainer: Engine, history: History) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import filter_overrides
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from cosched.binding.checkpoint import differences_of_branch, to_plain
@@ -38,9 +39,11 @@ class JobFile:
 
     def __init__(self, config: DictConfig, length: Length, maximize: bool | None) -> None:
         self.folder = Path(config.hydra.runtime.output_dir)
-        self.name = str(config.hydra.job.name)
         self.process = os.getpid()
-        self.text = ""  # what was written last
+        self.file = self.folder / JOB_FILE
+        self.before = self.text = self.read()  # what was there before, and what was written last
+        self.alone = OmegaConf.select(config, "hydra.mode") is RunMode.RUN
+        self.held = bool(self.before) or self.alone  # until a run begins: it may still be refused
         self.drawn: int | None = None  # when the picture was
         overrides = list(config.hydra.overrides.task)
         earlier, wrong, _ = trunk(config)
@@ -52,8 +55,10 @@ class JobFile:
         self.told: set[str] = set()  # the paths of the schedules whose run is known
         self.groups = own_values(config, self.curves)
         without = idle(config, filter_overrides(overrides), self.curves)
+        number = OmegaConf.select(config, "hydra.job.num", throw_on_missing=False)
+        self.title = f"{config.hydra.job.name}{'' if number is None else f', job {number}'}"
         self.state: dict[str, Any] = {
-            "job": OmegaConf.select(config, "hydra.job.num", throw_on_missing=False) or 0,
+            "job": number or 0,
             "overrides": overrides,
             "maximize": maximize,
             "schedules": {c.path: {"fields": self.fields[c.path]} for c in self.curves},
@@ -64,7 +69,16 @@ class JobFile:
             "value": None,
             "error": RUNNING,
         }
-        if not length.assumed:
+
+    def start(self) -> None:
+        """Write the file, unless one is there, or the run alone counts: then once it begins."""
+        if not self.held:
+            self.save()
+            self.sketch()
+
+    def sketch(self) -> None:
+        """Draw the curves if it is known how long the run is."""
+        if not any(length.assumed for length in self.lengths.values()):
             self.draw()
 
     def save(self) -> None:
@@ -77,9 +91,14 @@ class JobFile:
             plain = to_plain(c.declared.alone())
             if plain != to_plain(self.configured[c.path][0].alone()):
                 saved["in_force"] = plain
-        text, self.text = json.dumps(self.state, indent=2, default=str) + "\n", ""
-        (self.folder / JOB_FILE).write_text(text, encoding="utf-8")
+        self.held, self.text = False, None
+        text = (json.dumps(self.state, indent=2, default=str) + "\n").encode()
+        self.file.write_bytes(text)
         self.text = text
+
+    def read(self) -> bytes | None:
+        """What is in the file; empty: there is none."""
+        return self.file.read_bytes() if self.file.exists() else b""
 
     def draw(self) -> None:
         """Draw the curves, unless the job has a picture of its own there."""
@@ -93,7 +112,7 @@ class JobFile:
             lengths = set(self.lengths.values())
             epoch_lengths = {length.epoch_length for length in lengths}
             page = Page(
-                title=f"{self.name}, job {self.state['job']}: {' '.join(self.state['overrides'])}".rstrip(": "),
+                title=f"{self.title}: {' '.join(self.state['overrides'])}".rstrip(": "),
                 epoch_length=epoch_lengths.pop() if len(epoch_lengths) == 1 else None,
                 note="; ".join(str(length) for length in lengths if length.assumed),
             )
@@ -119,10 +138,13 @@ class JobFile:
             self.told |= mine
             for path in taken:
                 self.take(path, schedule)
-            if self.lengths != before or taken or own:
+            if self.lengths != before or taken or own or self.held:
                 self.evaluate(before)
                 if self.ours():
+                    held = self.held
                     self.save()
+                    if held:
+                        self.sketch()
 
     def resumed(self, bound_to: Mapping[str, Any], schedule: Schedule) -> set[str]:
         """The paths at which a schedule is configured that does not run as such, for the run goes on from another."""
@@ -153,17 +175,31 @@ class JobFile:
                 self.curves[i] = over(c.path, c.declared, c.warned, **self.lengths[c.path].whole)
 
     def ours(self) -> bool:
-        """Whether the file is still what was written; else it is the job's own."""
-        file = self.folder / JOB_FILE
-        return bool(self.text) and file.exists() and file.read_text(encoding="utf-8") == self.text
+        """Whether the file is still what it was, or what was written; else it is the job's own."""
+        return self.text is not None and self.read() == self.text
 
     def end(self, **end: Any) -> None:
         """Add how the job has ended."""
-        with attempt(f"writing {self.folder / JOB_FILE}"):
+        with attempt(f"writing {self.file}"):
             if self.ours():
                 self.state.update(end)
                 self.save()
                 self.draw()
+
+    def refused(self, **end: Any) -> None:
+        """Leave all as it was before; but a job of a sweep, where nothing was, says why it did not run."""
+        if not self.before and not self.alone:
+            self.end(**end)
+            return
+        with attempt(f"writing {self.file}"):
+            if not self.held and self.ours():
+                if self.before:
+                    self.file.write_bytes(self.before)
+                else:
+                    self.file.unlink()
+                if self.drawn is not None:
+                    for suffix in (".png", ".svg"):
+                        (self.folder / "schedule").with_suffix(suffix).unlink()
 
 
 def _configured(config: DictConfig) -> Iterator[tuple[str, tuple[Binding, list[str]]]]:

@@ -23,6 +23,7 @@ from matplotlib.ticker import MaxNLocator
 from cosched.schedules.annealing import ExponentialAnnealing
 from cosched.schedules.durations import Event
 from cosched.schedules.plotting import join, line
+from cosched.sweeps.applied import draw_lines
 from cosched.sweeps.design import (
     BLACK,
     FEW,
@@ -80,23 +81,21 @@ def draw_applied(
     epoch_length: int,
     restarts: Mapping[str, Sequence[int]] | None = None,
     title: str = "",
+    before: Mapping[str, int] | None = None,
 ) -> None:
     """Save one panel per declared name: its value at every iteration, and on top of it what was ``applied``.
 
     ``iteration`` is how many there have been, and an epoch has ``epoch_length`` of them; ``restarts`` are the
-    iterations, from 0, at which a cycle begins; ``path`` is the file, and ``title`` stands above all.
+    iterations, from 0, at which a cycle begins; ``before`` says up to which of them an earlier run had a schedule of
+    its own: there, what was applied then is drawn alone. ``path`` is the file, and ``title`` stands above all.
     """
-    figure = _figure(9, 1 + 2.6 * len(declared), title)
+    figure = _figure(12, 0.9 + 3.5 * len(declared), title)
+    entries: dict[str, Line2D] = {}
     for axes, (name, values) in zip(figure.subplots(len(declared), squeeze=False)[:, 0], declared.items(), strict=True):
-        events = np.arange(iteration - len(values), iteration)
-        begun = (restarts or {}).get(name, ())
-        wide = 5 if len(values[0]) == 1 else 2.5
-        for column, own in zip(np.array(values).T, np.array(applied[name]).T, strict=True):
-            below = line(axes, events, column, begun, color="#56B4E9", linewidth=wide, solid_capstyle="round")
-            above = line(axes, events, own, begun, color="#202020", linewidth=1)
-            join(axes, [below, above])
+        begun, left = (restarts or {}).get(name, ()), (before or {}).get(name, 0)
+        entries |= draw_lines(axes, iteration, values, applied[name], begun, left, TRUNK)
         _finish(axes, Event.ITERATION_STARTED, shown(name), epoch_length, iteration)
-    figure.legend([below[0], above[0]], ["declared", "applied"], loc="outside upper right", ncols=2, frameon=False)
+    figure.legend([*entries.values()], [*entries], loc="outside right upper", fontsize="small", frameon=False)
     _save(figure, path)
 
 

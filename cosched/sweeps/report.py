@@ -17,7 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from cosched.config.schemas import PreviewConfig
+from cosched.config.schemas import ConfigError, PreviewConfig
 from cosched.schedules.runs import observers
 from cosched.sweeps.jobfile import JobFile
 from cosched.sweeps.jobs import as_dict
@@ -96,9 +96,12 @@ class ScheduleReport(Callback):
             result.return_value = None
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Save ``schedule.json`` in the job's folder, and ``schedule.png`` if the length of its run is set."""
+        """Save ``schedule.json`` in the folder of a sweep's job, and ``schedule.png`` if the length of its run is set.
+
+        Where there is such a file, and in that of a single run, this waits until the run begins: it may be refused.
+        """
         self.job = JobFile(config, Length.of(config).otherwise(self.length), direction(config, self.maximize))
-        self.job.save()
+        self.job.start()
         observers[:] = [tell for tell in observers if tell != self._begins]
         observers.append(self._begins)
 
@@ -114,7 +117,9 @@ class ScheduleReport(Callback):
         if job_return.status is JobStatus.FAILED:
             end: dict[str, Any] = {"status": "failed", "error": failure(value)}
             if config.hydra.mode is RunMode.MULTIRUN and isinstance(value, Exception):  # an interrupt ends the sweep
-                log.error("job %s failed", config.hydra.job.get("num", ""), exc_info=value)
+                said = isinstance(value, ConfigError)  # all that there is to say
+                why = f": {value}" if said else ""
+                log.error("job %s failed%s", config.hydra.job.get("num", ""), why, exc_info=None if said else value)
                 job_return.return_value = JobError(end["error"])
         else:
             score = number(value)
@@ -122,7 +127,7 @@ class ScheduleReport(Callback):
                 score = str(score)  # type: ignore[assignment]  # JSON has no such numbers
             end = {"status": "completed", "error": None, "value": score}
         if job is not None:
-            job.end(**end)
+            (job.refused if isinstance(value, ConfigError) else job.end)(**end)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write ``sweep.csv`` and ``sweep.png``, print the ranked table; exit with status 1 if a job failed."""

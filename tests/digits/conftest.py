@@ -1,5 +1,7 @@
 import shutil
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,20 @@ def until(monkeypatch):
                 train_tiny(folder, *overrides)
 
     return run
+
+
+@pytest.fixture
+def stop_when(tmp_path):
+    """Send a command a signal once a history has some rows; what it has printed."""
+
+    def stop(file: str, *command: object, number: int = signal.SIGTERM) -> str:
+        said = tmp_path / "said.txt"
+        with said.open("w") as to, subprocess.Popen(command, cwd=tmp_path, stdout=to, stderr=to) as process:
+            while not ((tmp_path / file).exists() and len((tmp_path / file).read_text().splitlines()) > 20):
+                assert process.poll() is None, said.read_text()
+                time.sleep(0.02)
+            process.send_signal(number)
+            assert process.wait() == 128 + number, said.read_text()
+        return said.read_text()
+
+    return stop

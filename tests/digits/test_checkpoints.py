@@ -1,5 +1,6 @@
 """Checkpoints: which are saved, which one is found, which are refused, and how a run goes on from one."""
 
+import json
 import random
 import re
 import shutil
@@ -39,6 +40,17 @@ def test_a_run_that_is_done_is_only_evaluated(stopped, capsys):
     accuracy = train_tiny(stopped, f"resume_from={stopped}", "trainer.max_epochs=2")
     assert rates(stopped) == before, "nothing is lost, nothing is trained again"
     assert f"validation accuracy {accuracy:.4f} after 2 epochs" in capsys.readouterr().out
+
+
+def test_a_run_that_has_done_more_than_is_asked_for_tells_one_story(stopped, tmp_path, until, capsys):
+    until(40, stopped, f"resume_from={stopped}", "trainer.max_epochs=3")
+    capsys.readouterr()
+    accuracy = train_tiny(tmp_path / "new", f"resume_from={stopped}", "trainer.max_epochs=2")
+    resumed, only, result = capsys.readouterr().out.splitlines()
+    assert resumed == f"resumed from {stopped / 'checkpoint_40.pt'}: iteration 40, epoch 3"
+    assert only == "it has done 40 iterations (2.67 epochs), and trainer.max_epochs=2 asks for no more: only evaluating"
+    assert result.startswith(f"validation accuracy {accuracy:.4f} after 40 iterations (2.67 epochs) in ")
+    assert json.loads((tmp_path / "new/run.json").read_text())["iterations"] == 40 == len(history(tmp_path / "new"))
 
 
 def test_two_checkpoints_are_kept_and_one_snapshot_per_cycle(tmp_path):

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import struct
 import sys
 import termios
@@ -20,6 +21,10 @@ from cosched import CosineAnnealing
 from cosched.digits import command
 
 pytestmark = pytest.mark.xdist_group("started")  # one server for all
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_run_leaves_its_results_in_its_folder(tmp_path):
@@ -43,7 +48,11 @@ def test_a_run_leaves_its_results_in_its_folder(tmp_path):
     assert [int(row["iteration"]) for row in rows] == list(range(1, 31))
     schedule = CosineAnnealing(start_value=0.2, end_value=0.001, cycle_size=15, cycle_mult=2)
     assert column(rows, "lr") == schedule.values(range(30)).tolist()
+    for name in ("applied", "schedule"):
+        text = " ".join(re.findall("<!-- (.*) -->", (out / f"{name}.svg").read_text()))
+        assert "train: trainer.progress_bar=false model.channels=1" in text
     assert OmegaConf.load(out / ".hydra/config.yaml").scheduler.start_value == 0.2
+    assert {path.name for path in (out / ".hydra").iterdir()} == {"config.yaml", "hydra.yaml", "overrides.yaml"}
     state = torch.load(out / "checkpoint_30.pt", weights_only=True)
     assert state["trainer"]["iteration"] == 30
     assert state["scheduler lr"]["event_index"] == 30
@@ -52,13 +61,49 @@ def test_a_run_leaves_its_results_in_its_folder(tmp_path):
 @pytest.mark.slow
 def test_a_run_in_the_folder_of_another_is_refused_before_anything_is_written(tmp_path):
     Start(JOB, *TINY, "trainer.max_epochs=1", "hydra.run.dir=out", cwd=tmp_path).check()
-    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    before = contents(tmp_path / "out")
     for more in [], ["resume_from=out/nowhere"]:
         run = Start(JOB, *TINY, "trainer.max_epochs=2", "hydra.run.dir=out", *more, cwd=tmp_path)
         assert run.status == 1
         assert run.err.startswith("out has the checkpoints of a run (checkpoint_15.pt): continue that run with ")
-        assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+        assert contents(tmp_path / "out") == before
+    for folder in ("out", "new"):
+        changed = ["resume_from=out", "scheduler.cycle_mult=7", f"hydra.run.dir={folder}"]
+        assert "cycle_mult is 2.0 there and 7.0 here" in Start(JOB, *TINY, *changed, cwd=tmp_path).err
+    assert contents(tmp_path / "out") == before
+    assert not contents(tmp_path / "new")
     Start(JOB, *TINY, "trainer.max_epochs=1", "hydra.run.dir=out", "resume_from=out", cwd=tmp_path).check()
+
+
+@pytest.mark.slow
+def test_a_sweep_in_the_folder_of_another_leaves_its_jobs_alone(tmp_path):
+    sweep = ["-m", *TINY, "trainer.max_epochs=1", "hydra.sweep.dir=out"]
+    named = "hydra.sweep.subdir=job${hydra.job.num}"
+    for more in [], [named]:
+        Start(JOB, *sweep, *more, cwd=tmp_path).check()
+    before = contents(tmp_path / "out")
+    run = Start(JOB, *sweep, cwd=tmp_path)
+    assert (run.status, run.out) == (1, "")
+    assert run.err.startswith("out/0 has the checkpoints of a run (checkpoint_15.pt): continue that run with ")
+    assert contents(tmp_path / "out") == before
+    Start(JOB, *sweep, "hydra/launcher=preview", "hydra.sweep.dir=out", cwd=tmp_path).check()
+    run = Start(JOB, *sweep, named, "trainer.seed=0,1", cwd=tmp_path)
+    assert "job 0 failed: " in run.out
+    assert "Traceback" not in run.out
+    assert {path: there for path, there in contents(tmp_path / "out").items() if "job0" in path.parts} == {
+        path: there for path, there in before.items() if "job0" in path.parts
+    }
+    assert (tmp_path / "out/job1/.hydra/config.yaml").exists()
+    assert json.loads((tmp_path / "out/job1/schedule.json").read_text())["status"] == "completed"
+
+
+@pytest.mark.slow
+def test_a_run_whose_output_nobody_reads_is_completed(tmp_path):
+    job = shlex.join(map(str, [JOB, *TINY, "trainer.max_epochs=1", "hydra.run.dir=out"]))
+    run = Run("bash", "-c", f"{job} | true", cwd=tmp_path)
+    assert run.err == ""
+    assert json.loads((tmp_path / "out/schedule.json").read_text())["status"] == "completed"
+    assert "validation accuracy" in (tmp_path / "out/train.log").read_text()
 
 
 def in_a_terminal(columns, folder, *command):
@@ -86,6 +131,8 @@ def test_the_progress_bar_fits_the_terminal_and_shows_rate_loss_and_accuracy(tmp
     bars = [line for line in lines if "|" in line]
     assert all(len(bar) < columns for bar in bars)
     last = history(tmp_path / "out")[-1]
+    assert bars[0].startswith("epoch 1/2 |  "), "at the start"
+    assert len([bar for bar in bars if bar.startswith("epoch 1/2 |█")]) > 1, "by iteration"
     assert re.search(r"2/2 \|█+\| \d\d:\d\d<00:00, ", bars[-1])
     assert bars[-1].endswith(
         f"lr={float(last['lr']):.3g}, loss={float(last['train_loss']):.3g}, accuracy={float(last['val_accuracy']):.3g}"

@@ -1,9 +1,12 @@
 """Whose folder it is: used ones, two runs at once, runs resumed in place, and what a kill leaves behind."""
 
 import json
+import logging
+import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ from helpers import SERVER, history, train_tiny
 from cosched import ConfigError
 from cosched.digits import folder as module
 from cosched.digits import training
-from cosched.digits.folder import alone_in, begin, checkpoints, replacing, run_of
+from cosched.digits.folder import LogFile, alone_in, begin, checkpoints, replacing, run_of, tell
 
 
 def contents(folder):
@@ -48,7 +51,8 @@ def test_a_folder_with_checkpoints_takes_no_other_run(stopped, tmp_path, source)
         train_tiny(tmp_path / source, "trainer.max_epochs=1")
     before = contents(stopped)
     message = f"{stopped} has the checkpoints of a run (snapshot_15.pt, checkpoint_15.pt): continue that run with "
-    with pytest.raises(ConfigError, match=re.escape(f"{message}resume_from={stopped}, or choose another folder with")):
+    message += f"hydra.run.dir={stopped} resume_from={stopped}, or choose another folder with hydra.run.dir"
+    with pytest.raises(ConfigError, match=re.escape(message)):
         train_tiny(stopped, *resumed, "trainer.max_epochs=3")
     assert contents(stopped) == before
 
@@ -98,6 +102,28 @@ def test_a_rewound_run_that_is_killed_goes_on_from_where_it_was_rewound_to(stopp
         train_tiny(stopped, f"resume_from={stopped / 'snapshot_15.pt'}", "trainer.max_epochs=3")
     assert [number for number, _ in checkpoints(stopped)] == [15, 15]
     assert len(history(stopped)) == 15
+
+
+def test_what_is_printed_to_nobody_fails_nothing():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as nobody:
+        for _ in range(2):
+            tell("text", nobody)
+    with Path("/dev/full").open("w") as full:
+        tell("text", full)
+
+
+def test_what_a_refused_run_has_logged_is_not_written(tmp_path):
+    handlers = [LogFile(str(tmp_path / name)) for name in ("refused.log", "kept.log")]
+    for handler in handlers:
+        handler.handle(logging.makeLogRecord({"msg": "before"}))
+    assert not list(tmp_path.iterdir())
+    handlers[1].begin()
+    for handler in handlers:
+        handler.handle(logging.makeLogRecord({"msg": "after"}))
+        handler.close()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"kept.log": "before\nafter\n"}
 
 
 def test_one_run_at_a_time_writes_into_a_folder(tmp_path):

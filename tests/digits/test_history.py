@@ -108,6 +108,29 @@ def test_the_picture_of_a_run_is_told_where_cycles_begin(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "draw_applied", lambda *given: drawn.append(given))
     cosine = ["scheduler=cosine_annealing", "scheduler.start_value=0.1", "scheduler.end_value=0"]
     train_tiny(tmp_path, *cosine, "scheduler.cycle_size=2", "scheduler.event=EPOCH_STARTED", "trainer.max_epochs=5")
-    ((*_, restarts, title),) = drawn
+    ((*_, restarts, title, before),) = drawn
     assert restarts == {"lr": [30, 60]}
-    assert title == f"train, {tmp_path.name}"
+    assert title == tmp_path.name, "where Hydra has not started it"
+    assert before == {"lr": 0}
+
+
+POLICIES = ["config", "checkpoint", "branch"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "event", "left"),
+    [(p, "ITERATION_STARTED", 30 * (p != "checkpoint")) for p in POLICIES] + [("branch", "EPOCH_STARTED", 30)],
+)
+def test_the_picture_of_a_run_that_goes_on_shows_what_was_applied_before(tmp_path, monkeypatch, policy, event, left):
+    cosine = ["scheduler=cosine_annealing", "scheduler.start_value=0.1", "scheduler.end_value=0"]
+    cosine += ["scheduler.cycle_size=2", "scheduler.cycle_mult=2", f"scheduler.event={event}"]
+    train_tiny(tmp_path / "before", *cosine, "trainer.max_epochs=2")
+    drawn = []
+    monkeypatch.setattr(training, "draw_applied", lambda *given: drawn.append(given))
+    other = [*cosine, "scheduler.start_value=0.3", f"scheduler.on_mismatch={policy}", "trainer.max_epochs=4"]
+    train_tiny(tmp_path / "after", *other, f"resume_from={tmp_path / 'before'}")
+    train_tiny(tmp_path / "after", *other, "trainer.max_epochs=5", f"resume_from={tmp_path / 'after'}")
+    for _, declared, applied, *_, before in drawn:
+        assert before == {"lr": left}, "and it stays so when the run goes on in its folder"
+        assert declared["lr"][left:] == applied["lr"][left:]
+        assert applied["lr"][:30] == [[float(row["lr"])] for row in history(tmp_path / "before")]

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import time
 
 import pytest
 from helpers import JOB, TINY, history, train_tiny
@@ -59,8 +58,11 @@ def test_a_run_saves_a_last_checkpoint_says_how_to_go_on_and_does(tmp_path, unti
     train_tiny(tmp_path / "whole", "trainer.max_epochs=2")
     until(at, tmp_path / "run", "trainer.max_epochs=2")
     assert checkpoints(tmp_path / "run")[0][0] == at == len(history(tmp_path / "run"))
-    said = capsys.readouterr().err
-    assert f"stopped by SIGTERM, the last checkpoint is of iteration {at}: continue with resume_from=" in said
+    run = tmp_path / "run"
+    assert capsys.readouterr().err == (
+        f"stopped by SIGTERM, the last checkpoint is of iteration {at}: continue with\n"
+        f"  cosched-train hydra.run.dir={run} resume_from={run}\n"
+    )
     train_tiny(tmp_path / "run", f"resume_from={tmp_path / 'run'}", "trainer.max_epochs=2")
     assert history(tmp_path / "run") == history(tmp_path / "whole")
 
@@ -68,17 +70,9 @@ def test_a_run_saves_a_last_checkpoint_says_how_to_go_on_and_does(tmp_path, unti
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", ["null", "2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_command_alone_stops_all_of_its_processes(tmp_path, number, ranks):
+def test_a_signal_to_the_command_alone_stops_all_of_its_processes(tmp_path, stop_when, number, ranks):
     command = [JOB, *TINY, "trainer.max_epochs=5000", f"distributed.nproc_per_node={ranks}", "hydra.run.dir=run"]
-    errors = tmp_path / "errors.txt"
-    with errors.open("w") as to, subprocess.Popen(command, cwd=tmp_path, stdout=to, stderr=to) as process:
-        file = tmp_path / "run/history.csv"
-        while not (file.exists() and len(file.read_text().splitlines()) > 20):
-            assert process.poll() is None
-            time.sleep(0.1)
-        process.send_signal(number)
-        assert process.wait() == 128 + number
-    said = errors.read_text()
+    said = stop_when("run/history.csv", *command, number=number)
     last = checkpoints(tmp_path / "run")[0][0]
     assert f"stopped by {number.name}, the last checkpoint is of iteration {last}: continue with" in said
     assert "Traceback" not in said
