@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from cosched import require
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -18,6 +20,7 @@ LOOKED_AT = 10_000  # events among which restarts are sought, for how much of a 
 def plot(schedule: Schedule, num_events: int | None, axes: Any, **style: Any) -> Any:
     """What `Schedule.plot` does."""
     if axes is None:
+        require("schedule.plot()", "plot", "matplotlib")
         from matplotlib import pyplot
 
         axes = pyplot.subplots(layout="constrained")[1]

@@ -71,3 +71,9 @@ def test_what_cannot_be_drawn_yet_says_why_and_shows_nothing_in_a_notebook(monke
         schedule.plot(10, Figure().subplots())
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert CosineAnnealing(start_value=1, end_value=0, cycle_size=10)._repr_svg_() is None
+
+
+def test_what_a_picture_needs_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ModuleNotFoundError, match=r"^schedule\.plot\(\) needs matplotlib: pip install "):
+        Constant(value=1).plot()
