@@ -12,6 +12,8 @@ from pathlib import Path
 from cosched.sweeps.curves import Curve
 from cosched.sweeps.text import short
 
+CONFIG_FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")  # Hydra's
+
 
 def as_dict(overrides: Sequence[str]) -> dict[str, str]:
     """A job's overrides by key."""
@@ -73,11 +75,26 @@ def together(jobs: Iterable[Mapping[str, str]], called: Mapping[str, str]) -> di
     }
 
 
-def command(overrides: Mapping[str, str]) -> str:
-    """What runs a job alone, in a shell: the program that is running, with the job's overrides."""
-    program = ["python"] * sys.argv[0].endswith(".py") + [Path(sys.argv[0]).name]
+def program() -> list[str]:
+    """The words that start the app that is running, with its config; none: it is our own command, or has no file."""
+    file, *given = sys.argv
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    if module is not None and module.origin == file:  # python -m
+        words = ["python", "-m", module.name.removesuffix(".__main__")]
+    else:
+        words = ["python", file] if file.endswith(".py") else [Path(file).name]
+    if words[-1] in ("", "-c", "cosched"):
+        return []
+    for i, word in enumerate(given):
+        if word.partition("=")[0] in CONFIG_FLAGS:
+            words += given[i : i + 1 + ("=" not in word)]
+    return words
+
+
+def command(overrides: Mapping[str, str], program: Sequence[str]) -> str:
+    """What runs a job alone, in a shell: the words that start its `program`, and its overrides; empty without those."""
     given = [key if key.startswith("~") and not value else f"{key}={value}" for key, value in overrides.items()]
-    return shlex.join([*program, *given])
+    return shlex.join([*program, *given]) if program else ""
 
 
 def ranges(numbers: Iterable[int]) -> str:

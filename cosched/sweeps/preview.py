@@ -27,6 +27,7 @@ from cosched.sweeps.jobs import (
     does,
     label,
     names,
+    program,
     ranges,
     repeats,
     repetition,
@@ -189,7 +190,7 @@ def _html(path: Path, jobs: Sequence[Job], page: Page) -> Path:
         Shown(
             number=job.number,
             overrides=job.overrides,
-            command=command(job.overrides),
+            command=command(job.overrides, program()),
             curves=job.curves,
             groups=job.groups,
             notes=[*job.errors.values(), *job.findings, *job.notes, *(text for c in job.curves for text in c.findings)],

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from cosched.config.schemas import ConfigError, PreviewConfig
 from cosched.schedules.runs import observers
 from cosched.sweeps.jobfile import JobFile
-from cosched.sweeps.jobs import as_dict
+from cosched.sweeps.jobs import as_dict, program
 from cosched.sweeps.lengths import Length
 from cosched.sweeps.results import JOB_FILE, JobError, Result, failure, gather, number
 from cosched.sweeps.summary import sum_up
@@ -50,6 +50,7 @@ class ScheduleReport(Callback):
         self.length, self.maximize = Length(epochs=epochs, epoch_length=epoch_length), maximize
         self.folder = Path()
         self.title = ""
+        self.program = program()
         self.earlier: dict[Path, int] = {}  # when the files of an earlier sweep in the folder were written
         self.jobs: dict[int, Result] = {}  # what the launcher was asked for, and got
         self.stopped = 0  # the exit status of a sweep that was interrupted
@@ -59,7 +60,7 @@ class ScheduleReport(Callback):
         self.job: JobFile | None = None  # of the job that runs in this process
 
     def __reduce__(self) -> tuple[Any, ...]:  # in the processes of jobs it has nothing to do with the sweep
-        return type(self), (self.length.epochs, self.length.epoch_length, self.maximize)
+        return type(self), (self.length.epochs, self.length.epoch_length, self.maximize), {"program": self.program}
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Put `ReportLauncher` around the launcher; remember the files of an earlier sweep in the folder."""
@@ -84,7 +85,7 @@ class ScheduleReport(Callback):
 
     def launched(self, job: int, overrides: Sequence[str]) -> None:
         """What the launcher says before it starts a job."""
-        self.jobs[job] = Result(job, as_dict(filter_overrides(overrides)))
+        self.jobs[job] = Result(job, as_dict(filter_overrides(overrides)), program=self.program)
 
     def returned(self, job: int, result: JobReturn) -> None:
         """What the launcher says when it has got a job's result; changes it so that the sweep goes on."""
@@ -101,6 +102,7 @@ class ScheduleReport(Callback):
         Where there is such a file, and in that of a single run, this waits until the run begins: it may be refused.
         """
         self.job = JobFile(config, Length.of(config).otherwise(self.length), direction(config, self.maximize))
+        self.job.state["program"] = self.program
         self.job.start()
         observers[:] = [tell for tell in observers if tell != self._begins]
         observers.append(self._begins)

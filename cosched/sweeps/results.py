@@ -48,6 +48,7 @@ class Result:
     idle: list[str] = field(default_factory=list)  # keys of overrides without effect
     groups: dict[str, dict[str, float]] = field(default_factory=dict)  # by path: what a relative schedule multiplies
     maximize: bool | None = None  # whether the greatest value is the best; None: not known
+    program: list[str] = field(default_factory=list)  # the words that start the app; none: not known
     folder: Path | None = None  # where it left something
 
     def end(self, returned: JobReturn) -> None:
@@ -139,6 +140,7 @@ def _read(file: Path) -> Result:
         findings=list(map(str, state["findings"])),
         idle=list(map(str, state["idle"])),
         maximize=None if state["maximize"] is None else bool(state["maximize"]),
+        program=list(map(str, state.get("program", []))),
         folder=file.parent,
     )
     for path, saved in state["schedules"].items():

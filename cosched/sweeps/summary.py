@@ -138,7 +138,7 @@ def _html(path: Path, results: Sequence[Result], page: Page) -> Path:
         Shown(
             number=r.number,
             overrides=r.overrides,
-            command=command(r.overrides),
+            command=command(r.overrides, r.program),
             curves=r.curves,
             groups=r.groups,
             score=None if r.error is not None else r.value,

@@ -1,13 +1,14 @@
 """What tells jobs apart: names of keys, jobs that repeat each other."""
 
 import shlex
+import subprocess
 import sys
 
 import pytest
 from omegaconf import OmegaConf
 
 from cosched.sweeps.curves import evaluate
-from cosched.sweeps.jobs import command, differing, names, of_schedule, ranges, repeats, repetition, words
+from cosched.sweeps.jobs import command, differing, names, of_schedule, program, ranges, repeats, repetition, words
 
 COSINE = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 0.1, "end_value": 0, "cycle_size": 10}
 
@@ -28,15 +29,35 @@ def test_a_key_is_called_by_as_much_of_it_as_tells_it_from_others(keys, paths, c
 
 
 @pytest.mark.parametrize(
-    ("program", "typed"),
+    ("argv", "typed"),
     [
-        ("/home/me/app.py", "python app.py ~scheduler a.b=1 'note=$x and y'"),
-        ("/bin/cosched-train", "cosched-train ~scheduler a.b=1 'note=$x and y'"),
+        ("src/app.py -m seed=1,2", "python src/app.py"),
+        ("/bin/cosched-train -m", "cosched-train"),
+        ("app.py -cn other --config-dir=conf -m x=1", "python app.py -cn other --config-dir=conf"),
     ],
 )
-def test_the_command_of_a_job_can_be_typed(program, typed, monkeypatch):
-    monkeypatch.setattr(sys, "argv", [program, "-m"])
-    assert shlex.split(command({"~scheduler": "", "a.b": "1", "note": "$x and y"})) == shlex.split(typed)
+def test_the_command_of_a_job_can_be_typed(argv, typed, monkeypatch):
+    monkeypatch.setattr(sys, "argv", argv.split())
+    given = command({"~scheduler": "", "a.b": "1", "note": "$x and y"}, program())
+    assert shlex.split(given) == shlex.split(f"{typed} ~scheduler a.b=1 'note=$x and y'")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["apps.one", "apps"])
+def test_the_command_of_a_module_is_that_of_a_module(name, tmp_path):
+    (tmp_path / "apps").mkdir()
+    for file in ("one", "__main__"):
+        (tmp_path / f"apps/{file}.py").write_text(
+            "from cosched.sweeps.jobs import command, program\nprint(command({'a': '1'}, program()))"
+        )
+    run = subprocess.run([sys.executable, "-m", name], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout == f"python -m {name} a=1\n"
+
+
+@pytest.mark.parametrize("argv", [["/bin/cosched", "report", "out"], ["-c"], [""]])
+def test_what_is_no_app_has_no_command(argv, monkeypatch):
+    monkeypatch.setattr(sys, "argv", argv)
+    assert command({"a": "1"}, program()) == ""
 
 
 def test_a_deletion_has_no_value():
