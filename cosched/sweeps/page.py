@@ -18,8 +18,8 @@ from cosched import require
 from cosched.schedules.durations import Event
 from cosched.schedules.plotting import jumps
 from cosched.sweeps.curves import Curve
-from cosched.sweeps.design import Line, few, panels
-from cosched.sweeps.jobs import differing
+from cosched.sweeps.design import Line, few, is_score, panels
+from cosched.sweeps.jobs import differing, names, words
 from cosched.sweeps.line import branches_at
 from cosched.sweeps.pictures import Page, dated, exponential
 from cosched.sweeps.sampling import first_restarts
@@ -35,10 +35,12 @@ class Shown:
     Attributes:
         number: its number in the sweep.
         overrides: its overrides by key.
-        command: what runs it alone.
+        command: what runs it alone; empty: that is not known.
         curves: its schedules over its run.
         groups: by path what a relative one multiplies in each group, as far as that is known.
         score: what it returned; None: nothing, or it has failed.
+        value: the same in words, ``failed`` or ``none`` where there is no score.
+        rank: from 1, the best; None: it has none, or nobody knows which value is the best.
         notes: findings and errors, each in a line.
     """
 
@@ -48,6 +50,8 @@ class Shown:
     curves: Sequence[Curve] = ()
     groups: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     score: float | None = None
+    value: str = ""
+    rank: int | None = None
     notes: Sequence[str] = field(default_factory=list)
 
 
@@ -64,19 +68,22 @@ def write_page(path: Path, jobs: Sequence[Shown], page: Page | None = None) -> P
     lines = {id(c): Line(curve=c, label="", groups=job.groups.get(c.path, {})) for job in jobs for c in job.curves}
     found = panels(lines.values())
     several = len({panel.path for panel in found}) > 1
+    called = names(differing([job.overrides for job in jobs]), {line.curve.path for line in lines.values()})
     drawn: dict[int, list[dict[str, Any]]] = {}  # by curve
     for i, group in enumerate(found.values()):
         for line, factor, groups in few(group):
             drawn.setdefault(id(line.curve), []).append({"panel": i, "factor": factor, "groups": plain(groups)})
+    events: dict[str, int] = {}  # most curves have the same ones
     data = {
         "title": plain(dated(page.title)),
         "note": plain(page.note),
         "epochLength": page.epoch_length,
         "maximize": page.maximize,
-        "keys": differing([job.overrides for job in jobs]),
+        "keys": [{"key": key, "name": plain(name)} for key, name in called.items()],
         "panels": [
             {
                 "name": plain(f"{panel.path}: {panel.name}" if several else panel.name),
+                "value": plain(f"{panel.param_name}{' times' * (panel.relative and not panel.of_groups)}"),
                 "epochs": panel.event is Event.EPOCH_STARTED,
             }
             for panel in found
@@ -86,13 +93,17 @@ def write_page(path: Path, jobs: Sequence[Shown], page: Page | None = None) -> P
             {
                 "number": job.number,
                 "overrides": {key: plain(value) for key, value in job.overrides.items()},
+                "said": [plain(word) for word in words(job.overrides, called)],
                 "command": plain(job.command),
-                "score": job.score if job.score is not None and np.isfinite(job.score) else None,
+                "score": job.score if is_score(job.score) else None,
+                "value": job.value or ("" if job.score is None else f"{job.score:.6g}"),
+                "rank": job.rank,
                 "notes": [plain(note) for note in job.notes],
-                "curves": [{"drawn": drawn.get(id(c), []), **_points(c)} for c in job.curves],
+                "curves": [{"drawn": drawn.get(id(c), []), **_points(c, events)} for c in job.curves],
             }
             for job in jobs
         ],
+        "events": list(events),  # the last: it is full once all curves are there
     }
     text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")  # no text may end the script in which it stands
     html = TEMPLATE.read_text(encoding="utf-8")
@@ -103,17 +114,19 @@ def write_page(path: Path, jobs: Sequence[Shown], page: Page | None = None) -> P
     return path
 
 
-def _points(curve: Curve) -> dict[str, Any]:
-    """The events and values as base64, with a gap where a restart is a jump; float32 is as fine as a screen."""
+def _points(curve: Curve, events: dict[str, int]) -> dict[str, Any]:
+    """The values, which of all ``events`` they are at, and where they jump; float32 is as fine as a screen."""
     restarts = first_restarts(curve.schedule, curve.num_events, 1000)
-    at = jumps(curve.events, curve.values, restarts)
-    values = np.insert(curve.values, at, np.nan).astype("<f4")
-    events = np.insert(curve.events, at, curve.events[at])
-    kind = "Uint16" if curve.num_events <= 2**16 else "Float64"
-    events = events.astype("<u2" if kind == "Uint16" else "<f8")
+    steps = np.diff(curve.events, prepend=0)
+    text = _base64(steps, "<u2" if steps.max() < 2**16 else "<f8")
     return {
         "at": branches_at(curve),
-        "kind": kind,
-        "events": base64.b64encode(events.tobytes()).decode(),
-        "values": base64.b64encode(values.tobytes()).decode(),
+        "events": events.setdefault(text, len(events)),
+        "values": _base64(curve.values, "<f4"),
+        "jumps": jumps(curve.events, curve.values, restarts).tolist(),
     }
+
+
+def _base64(array: np.ndarray[Any, Any], kind: str) -> str:
+    """The array as text, after the ``kind`` of its numbers."""
+    return kind + base64.b64encode(array.astype(kind).tobytes()).decode()

@@ -134,6 +134,7 @@ def _draw(path: Path, results: Sequence[Result], called: dict[str, str], page: P
 def _html(path: Path, results: Sequence[Result], page: Page) -> Path:
     from cosched.sweeps.page import Shown, write_page
 
+    order = ranking(results, page.maximize)
     shown = [
         Shown(
             number=r.number,
@@ -142,9 +143,11 @@ def _html(path: Path, results: Sequence[Result], page: Page) -> Path:
             curves=r.curves,
             groups=r.groups,
             score=None if r.error is not None else r.value,
+            value=_value(r),
+            rank=order.get(i),
             notes=[*filter(None, [r.error]), *r.findings, *(text for c in r.curves for text in c.findings)],
         )
-        for r in results
+        for i, r in enumerate(results)
     ]
     return write_page(path, shown, page)
 
