@@ -88,8 +88,8 @@ def _kept(keep: Any, run: Run) -> tuple[int | None, int]:
     if isinstance(keep, Mapping) and [*keep] == ["every"] and type(keep["every"]) in (int, str):
         return 2, run.events("keep_checkpoints.every", keep["every"], 1)
     raise ConfigError(
-        f"keep_checkpoints={keep!r} must be a number of at least 1, or all, or {{every: 2ep}}: those at the multiples "
-        "and the last two"
+        f"keep_checkpoints={keep!r} must be a number of at least 1, for so many last ones, or all, or {{every: 2ep}}, "
+        "for those at the multiples and the last two"
     )
 
 
@@ -133,12 +133,12 @@ class Earlier:
         if others and not (renamed and all(one.on_mismatch is Mismatch.config for one in schedulers.values())):
             raise ConfigError(
                 f"{self.file} holds {', '.join(self.state)}, but this config makes {', '.join(state)}: use the config "
-                "of that run, or for other schedulers on_mismatch=config in each"
+                "of that run; if only the schedulers are others, set on_mismatch=config in each of them"
             )
         if self.state["trainer"]["epoch_length"] != epoch_length:  # the engine would silently go on with its own
             raise ConfigError(
-                f"the run of {self.file} has epochs of {self.state['trainer']['epoch_length']} iterations, this one of "
-                f"{epoch_length}: keep trainer.batch_size and data.val_fraction as they were"
+                f"the run of {self.file} has epochs of {self.state['trainer']['epoch_length']} iterations, and this "
+                f"one of {epoch_length}: keep trainer.batch_size and data.val_fraction as they were"
             )
         for key in state.keys() & self.state.keys():
             try:
@@ -174,7 +174,7 @@ def find(path: Path, at: Any = None) -> Earlier:
         file, state = _last_good(path)
     folder, iteration = file.parent, state["trainer"]["iteration"]
     if not ((folder / HISTORY).exists() or (folder / RUN).exists()):
-        log.warning("no %s is beside %s: this run's begins after iteration %s", HISTORY, file, iteration)
+        log.warning("there is no %s beside %s: that of this run begins after iteration %s", HISTORY, file, iteration)
         return Earlier(file, state, [])
     return Earlier(file, state, rows_until(folder / HISTORY, iteration))
 
@@ -182,8 +182,8 @@ def find(path: Path, at: Any = None) -> Earlier:
 def _at(folder: Path, at: Any) -> tuple[Path, dict[str, Any]]:
     if folder.is_file():
         raise ConfigError(
-            f"resume_at={at} picks a checkpoint of a run, but resume_from={folder} is one: give one of the two, or the "
-            "folder of the run"
+            f"resume_at={at} chooses a checkpoint in the folder of a run, but resume_from={folder} is a checkpoint: "
+            "leave resume_at out, or give the folder"
         )
     if isinstance(at, str) and (folder / at).is_file():
         return folder / at, _read(folder / at)
@@ -199,7 +199,7 @@ def _at(folder: Path, at: Any) -> tuple[Path, dict[str, Any]]:
         there = ", ".join(f"{n}it ({n / length:.4g}ep)" for n in sorted(nearest))
         raise ConfigError(
             f"resume_from={folder} has no checkpoint of iteration {iteration}, which is resume_at={at}: there are "
-            f"{there}; keep_checkpoints, in the run that is to be resumed, says which are kept"
+            f"{there}; with keep_checkpoints a run says which ones it keeps"
         )
     return _last_good(folder, found)
 
@@ -210,6 +210,8 @@ def _last_good(folder: Path, found: Sequence[tuple[int, Path]] | None = None) ->
             return file, _read(file)
         except ConfigError as error:
             log.warning("%s", error)
+    if not folder.exists():
+        raise ConfigError(f"resume_from={folder} does not exist: give a checkpoint, or the folder of a run")
     which = "" if found is None else f" of iteration {found[0][0]}"
     raise ConfigError(f"resume_from={folder} holds no good checkpoint{which}: give one, or the folder of a run")
 
@@ -236,6 +238,6 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} is not a good checkpoint of a run: {reason}") from error
     if (file.with_name(HISTORY).exists() or file.with_name(RUN).exists()) and run != run_of(file.parent):
         raise ConfigError(
-            f"{file} is of another run than the {HISTORY} beside it, as {RUN} says: move it into a folder of its own"
+            f"{file} is not of the run whose {HISTORY} is beside it, as {RUN} says: move it into a folder of its own"
         )
     return state

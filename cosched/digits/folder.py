@@ -183,7 +183,7 @@ def refuse_used(folder: Path) -> None:
     if used:
         raise ConfigError(
             f"{folder} has the checkpoints of a run ({', '.join(file.name for _, file in used)}): continue that run "
-            f"with hydra.run.dir={folder} resume_from={folder}, or choose another folder with hydra.run.dir, and for a "
+            f"with hydra.run.dir={folder} resume_from={folder}, or choose another folder with hydra.run.dir, or for a "
             "sweep with hydra.sweep.dir"
         )
 
@@ -239,6 +239,6 @@ def begin(folder: Path, run: Mapping[str, Any], iteration: int) -> None:
                 shutil.copy(folder / name, aside)
         for file in later:
             file.rename(aside / file.name)
-        say(f"set aside in {aside}: {', '.join(file.name for file in later)}")
+        say(f"later checkpoints are set aside in {aside}: {', '.join(file.name for file in later)}")
     with replacing(folder / RUN) as part:
         part.write_text(json.dumps(run, indent=2) + "\n")

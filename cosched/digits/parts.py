@@ -48,7 +48,9 @@ def refuse(cfg: DictConfig) -> None:
             )
         name = str(node.get("param_name"))
         if name.startswith("engine.") and cfg.loop is Loop.torch:
-            raise ConfigError(f"{path}.param_name={name} is of an ignite engine, not of loop=torch: use loop=ignite")
+            raise ConfigError(
+                f"{path}.param_name={name} is in an ignite engine, which loop=torch does not run: use loop=ignite"
+            )
 
 
 def _mappings(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -107,5 +109,7 @@ def by_name(bound: Any) -> dict[str, Any]:
     named = [(name or scheduler.param_name, scheduler) for name, scheduler in leaves(bound)]
     if len(dict(named)) < len(named):
         names = ", ".join(name for name, _ in named)
-        raise ConfigError(f"scheduler: {names} would share a column: declare them in a mapping, whose keys name them")
+        raise ConfigError(
+            f"scheduler: {names} would share a column of history.csv: declare them in a mapping, by names of their own"
+        )
     return dict(named)

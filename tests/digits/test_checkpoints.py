@@ -89,7 +89,7 @@ def test_renamed_schedulers_are_the_configs_if_it_says_so(stopped, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["trainer.batch_size=6"], "epochs of 15 iterations, this one of 30: keep trainer.batch_size"),
+        (["trainer.batch_size=6"], "epochs of 15 iterations, and this one of 30: keep trainer.batch_size"),
         (["model.channels=3"], "(?s)model: .*size mismatch"),
         (["+scheduler@scheduler.beta=digits", "~scheduler"], "holds .*scheduler lr, but .*scheduler beta: use"),
         (
@@ -131,7 +131,8 @@ def test_files_that_are_not_named_as_checkpoints_are_passed_over(stopped, name):
 @pytest.mark.parametrize("value", ["3", "true", "[]", "nowhere", "{a: 1}", "''"])
 def test_what_is_not_a_run_is_refused(tmp_path, monkeypatch, value):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"resume_from=.* holds no good checkpoint: give one, or the folder of a run"):
+    what = "(holds no good checkpoint: give one|does not exist: give a checkpoint), or the folder of a run"
+    with pytest.raises(ConfigError, match=f"resume_from=.* {what}"):
         train_tiny(tmp_path / "new", f"resume_from={value}")
 
 
@@ -188,7 +189,7 @@ def test_a_part_of_another_kind_is_told(stopped, key):
 def test_the_checkpoint_of_another_run_is_told_and_passed_over(stopped, tmp_path):
     train_tiny(tmp_path / "other", "trainer.max_epochs=3")
     shutil.copy(tmp_path / "other/checkpoint_45.pt", stopped)
-    message = r"checkpoint_45\.pt is of another run than the history\.csv beside it, as run\.json says: move it into"
+    message = r"checkpoint_45\.pt is not of the run whose history\.csv is beside it, as run\.json says: move it into"
     with pytest.raises(ConfigError, match=message):
         find(stopped / "checkpoint_45.pt")
     assert find(stopped).iteration == 30

@@ -77,8 +77,8 @@ def test_a_checkpoint_alone_begins_a_history_of_its_own(stopped, tmp_path, caplo
     lone.mkdir()
     (stopped / "checkpoint_30.pt").rename(lone / "best.pt")
     train_tiny(tmp_path / "new", f"resume_from={lone / 'best.pt'}", "trainer.max_epochs=3")
-    assert "no history.csv is beside" in caplog.text
-    assert "this run's begins after iteration 30" in caplog.text
+    assert "there is no history.csv beside" in caplog.text
+    assert "that of this run begins after iteration 30" in caplog.text
     assert [int(row["iteration"]) for row in history(tmp_path / "new")] == list(range(31, 46))
     train_tiny(tmp_path / "new", f"resume_from={tmp_path / 'new'}", "trainer.max_epochs=4")
     assert [int(row["iteration"]) for row in history(tmp_path / "new")] == list(range(31, 61))

@@ -136,7 +136,7 @@ def test_a_run_that_is_done_is_only_evaluated(stopped, capsys):
         ("loop=torch snapshots=true", "snapshots=true follows events that loop=torch does not have: use loop=ignite"),
         (
             "loop=torch +experiment=ema",
-            "scheduler.ema.param_name=engine.state.ema_momentum is of an ignite engine, not of loop=torch: use loop",
+            "scheduler.ema.param_name=engine.state.ema_momentum is in an ignite engine, which loop=torch does not",
         ),
         ("loop=torch scheduler.end_value=-1", "lr: lr is -"),
         (

@@ -43,7 +43,7 @@ def test_schedulers_are_named_by_their_keys_or_their_parameters(sgd):
     first, second = (ConstantScheduler(sgd, "lr", 0.1, param_group_index=i) for i in range(2))
     assert by_name(first) == {"lr": first}
     assert by_name({"a": first, "b": second}) == {"a": first, "b": second}
-    with pytest.raises(ConfigError, match="scheduler: lr, lr would share a column: declare them in a mapping"):
+    with pytest.raises(ConfigError, match="scheduler: lr, lr would share a column"):
         by_name([first, second])
 
 
