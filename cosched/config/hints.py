@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,9 +32,8 @@ def hints() -> Iterator[None]:
         with cosched.hints():
             main()
     """
-    for override in sys.argv[1:]:
-        if match := NULL.fullmatch(override):  # at which Hydra fails, with a traceback
-            sys.exit(f"{override}: null is not an option. {_instead(*match.groups()[:3])}")
+    for refused in nulls(sys.argv[1:]):  # at which Hydra fails, with a traceback
+        sys.exit(refused)
     try:
         yield
     except BaseException as error:  # Hydra prints an error, and exits
@@ -43,10 +42,16 @@ def hints() -> Iterator[None]:
         raise
 
 
-def _instead(plus: str, key: str, package: str | None) -> str:
-    place = package or key.replace("/", ".")
-    without = "leave this out" if plus else f"leave the scheduler out with ~{key}"
-    return f"Choose {plus}{key}=constant {place}.value=0.1, or if the app can do without, {without}"
+def nulls(overrides: Iterable[str]) -> Iterator[str]:
+    """What to type in place of each of the ``overrides`` that chooses null as one of our options."""
+    for override in overrides:
+        if match := NULL.fullmatch(override):
+            plus, key, package = match.groups()[:3]
+            without = "leave this out" if plus else f"leave the scheduler out with ~{key}"
+            yield (
+                f"{override}: null is not an option. Choose {plus}{key}=constant "
+                f"{package or key.replace('/', '.')}.value=0.1, or if the app can do without, {without}"
+            )
 
 
 def explained(error: BaseException) -> list[str]:

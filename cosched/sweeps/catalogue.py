@@ -5,18 +5,20 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import MISSING, fields
 from functools import partial
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from hydra import compose, initialize, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 import cosched
-from cosched.config.schemas import scheduler
+from cosched.config.schemas import ConfigError, scheduler
 from cosched.schedules import registry
 from cosched.sweeps.curves import evaluate, over
 from cosched.sweeps.line import sparkline
@@ -25,6 +27,7 @@ from cosched.sweeps.screen import Screen
 from cosched.sweeps.text import plain
 
 GROUP = "scheduler"
+PRESETS = Path(str(cosched.__file__)).parent / "conf" / GROUP
 EXAMPLE: dict[str, float | str] = {"start_value": 1.0, "end_value": 0.1, "value": 1.0}
 EXAMPLE |= {"cycle_size": "25%", "every": "25%", "timescale": "5%", "gamma": 0.5}
 LINE = 16  # letters of a curve in the list
@@ -38,20 +41,65 @@ def preview(file: Path | None, overrides: Sequence[str], output: Path, length: M
 
     Raises:
         SystemExit: one of the schedules is not valid.
+        ConfigError: there is none, or an override is not one.
         HydraException: the overrides cannot be read.
     """
-    folder, name = (None, None) if file is None else (file.absolute().parent, file.stem)
-    if folder is not None and folder.name == GROUP:
-        overrides, folder, name = [f"{GROUP}={name}", *overrides], folder.parent, None
+    for one in overrides:
+        if not re.match("~|[^=]+=", one):
+            raise ConfigError(
+                f"{one} is neither a config file, which comes first, nor KEY=VALUE: did you mean {GROUP}={one}?"
+            )
     given = [f"hydra.launcher.{key}={value}" for key, value in length.items() if value is not None]
     ours = ["hydra/launcher=preview", *given, f"hydra.sweep.dir='{output}'", "hydra.job.name=''"]
-    with _hydra(folder):
+    with ExitStack() as stack:
+        folder, name = (None, None) if file is None else (file.absolute().parent, file.stem)
+        if file is not None and folder is not None and (folder.name == GROUP or _is_option(file)):
+            overrides, name = [f"{GROUP}={name}", *overrides], None
+            folder = folder.parent if folder.name == GROUP else stack.enter_context(_with_group(folder))
+        stack.enter_context(_hydra(folder))
         choices = [_choices(one, name is None) for one in overrides]
-        shown = Preview(compose(overrides=ours, return_hydra_config=True), "say it with --epochs and --epoch-length")
+        shown = Preview(compose(overrides=ours, return_hydra_config=True), _option)
         jobs = list(product(*choices))
         for number, chosen in enumerate(jobs):
             shown.compose(number, [one.lstrip("+") for one in chosen], partial(_composed, name, [*chosen, *ours]))
         shown.show(jobs)
+    if not any(job.curves for job in shown.jobs):
+        raise ConfigError(
+            f"{file or ' '.join(overrides)} declares no schedule: choose one, as in cosched preview {GROUP}=wsd, or in "
+            f"a config file as in 'defaults: [{GROUP}: wsd, _self_]'"
+        )
+
+
+def _option(name: str) -> str:
+    """How ``cosched preview`` is told a part of the run's length."""
+    return f"--{name.replace('_', '-')}=..."
+
+
+def _is_option(file: Path) -> bool:
+    """Whether a config file is an option for our group, wherever it stands: it is made of one, or is one."""
+    try:
+        config: Any = OmegaConf.to_container(OmegaConf.load(file))
+    except Exception:  # it is told where the file is composed
+        return False
+    if not isinstance(config, dict):
+        return False
+    names = [one for one in config.get("defaults") or () if isinstance(one, str)]
+    others = [one for one in names if not (file.parent / f"{one}.yaml").is_file()]
+    return str(config.get("_target_")).startswith("cosched.") or any(map(_ours, others))
+
+
+def _ours(name: str) -> bool:
+    """Whether an item of a defaults list in our group is an option of ours."""
+    schema = re.fullmatch(r"/cosched/\w+/\w+@_here_", name)
+    return bool(schema) or registry.known(name) or (PRESETS / f"{name}.yaml").is_file()
+
+
+@contextmanager
+def _with_group(folder: Path) -> Iterator[Path]:
+    """A folder in which ``folder`` is that of our group."""
+    with TemporaryDirectory() as place:
+        (Path(place) / GROUP).symlink_to(folder, target_is_directory=True)
+        yield Path(place)
 
 
 def _composed(name: str | None, overrides: Sequence[str]) -> DictConfig:
@@ -109,7 +157,7 @@ def _shapes() -> Iterator[tuple[str, str, str]]:
 
 def _presets() -> Iterator[tuple[str, str, str]]:
     with _hydra(None):
-        for file in sorted((Path(str(cosched.__file__)).parent / "conf" / GROUP).glob("*.yaml")):
+        for file in sorted(PRESETS.glob("*.yaml")):
             curves, _ = evaluate(compose(overrides=[f"+{GROUP}={file.stem}"]), 10, 100)
             comments = [line for line in file.read_text("utf-8").splitlines() if re.match("# (?!yaml-)", line)]
             yield file.stem, sparkline(curves[0], LINE) if curves else "", comments[0][2:] if comments else ""

@@ -114,7 +114,7 @@ def _preview(given: argparse.Namespace) -> int | str:
     try:
         preview(file, given.given[file is not None :], given.output, length)
     except HydraException as error:
-        return str(error)
+        return ": ".join(line for line in str(error).splitlines() if line and not line.startswith("See "))
     return 0
 
 

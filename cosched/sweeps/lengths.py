@@ -72,9 +72,16 @@ class Length:
         return found
 
     @property
+    def missing(self) -> list[str]:
+        """The names of what would have to be said for nothing to be assumed."""
+        if self.max_iters is not None:
+            return []
+        return [name for name in ("epochs", "epoch_length") if getattr(self, name) is None]
+
+    @property
     def assumed(self) -> bool:
         """Whether a part of it is nobody's word."""
-        return self.guessed or (self.max_iters is None and None in (self.epochs, self.epoch_length))
+        return self.guessed or bool(self.missing)
 
     def __str__(self) -> str:
         if self.max_iters is not None:

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from cosched.config.hints import hidden
+from cosched.config.hints import explained, hidden, nulls
 from cosched.sweeps import pictures
 from cosched.sweeps.curves import Curve, evaluate
 from cosched.sweeps.design import Line
@@ -41,10 +41,7 @@ from cosched.sweeps.screen import MANY, Row, Screen
 from cosched.sweeps.text import attempt, message, plain, short, told, write_csv, write_curves
 from cosched.sweeps.trunks import trunk
 
-SAY_LENGTH = (
-    "say it with hydra.launcher.epochs=... and hydra.launcher.epoch_length=..., or in the app's config as "
-    "cosched.epochs and cosched.epoch_length"
-)
+WRITTEN = ("preview.csv", "schedules.csv", "schedules.png", "schedules.svg", "schedules.html")  # but not each time
 SPARE = ("restarts", "last", "max", "min", "which")  # and `parts`, unless it says where a branch begins
 
 
@@ -66,8 +63,9 @@ class Job:
 class Preview:
     """Gathers the jobs of a sweep, batch by batch, and shows them all."""
 
-    def __init__(self, config: DictConfig, say_length: str = SAY_LENGTH) -> None:
-        self.config, self.say_length = config, say_length
+    def __init__(self, config: DictConfig, say: Callable[[str], str] = "+cosched.{}=...".format) -> None:
+        """Preview the jobs of the app with that ``config``; ``say`` tells how a part of the run's length is said."""
+        self.config, self.say = config, say
         self.jobs: list[Job] = []
         self.composing = self.evaluating = 0.0  # seconds
         setup_globals()
@@ -93,10 +91,8 @@ class Preview:
             job.findings, job.notes = [*wrong, *job.idle.values()], [*remarks, *constant(config, job.curves)]
             job.findings += [] if job.curves else hidden()
             self.evaluating += time.perf_counter() - started
-        except (HydraException, OmegaConfBaseException, RecursionError) as error:
-            job.errors["config"] = message(error)
         except Exception as error:  # a resolver of the user's may raise anything
-            job.errors["config"] = told(error)
+            job.errors["config"] = next(nulls(overrides), "") or why(error)
         finally:
             HydraConfig.instance().cfg = before
 
@@ -113,7 +109,7 @@ class Preview:
         called = names(differing([job.overrides for job in jobs]), {c.path for job in jobs for c in job.curves})
         written = self._write(folder, called)
         with attempt("printing the table"):
-            print_jobs(jobs, called, self._title(), folder / "preview.csv", self.say_length)
+            print_jobs(jobs, called, self._title(), folder / "preview.csv", self.say)
         with attempt("printing what was done"):
             events = sum(c.num_events for job in jobs for c in job.curves)
             schedules = sum(len(job.curves) for job in jobs)
@@ -159,7 +155,17 @@ class Preview:
         if distinct and find_spec("plotly"):
             with attempt(f"writing {folder / 'schedules.html'}"):
                 written.append(_html(folder / "schedules.html", self.jobs, _page(self.jobs, self._title())))
+        for path in {folder / name for name in WRITTEN} - {*written}:
+            with attempt(f"removing {path}, which is of an earlier preview"):
+                path.unlink(missing_ok=True)
         return written
+
+
+def why(error: Exception) -> str:
+    """Why there is no config, in a line: what was meant perhaps, or else what is said of it."""
+    known = (HydraException, OmegaConfBaseException, RecursionError)
+    said = explained(error)[:1] or [message(one) for one in (error, error.__cause__) if isinstance(one, known)]
+    return plain(": ".join(one.rstrip(".") for one in said if one)) or told(error)
 
 
 def _page(jobs: Sequence[Job], title: str) -> Page:
@@ -218,7 +224,9 @@ def _table(jobs: Sequence[Job]) -> Iterator[Sequence[object]]:
             yield [*start, None, *[None] * 7, "declares no schedule"]
 
 
-def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Path, say_length: str) -> None:
+def print_jobs(
+    jobs: Sequence[Job], called: dict[str, str], title: str, file: Path, say: Callable[[str], str]
+) -> None:
     """Print one row per job, or where there are many, one per distinct curve."""
     branches = any(branches_at(c) is not None for job in jobs for c in job.curves)
     screen = Screen(title, (*SPARE, *["parts"] * (not branches)), numbers=("job", "jobs", "min", "max", "last"))
@@ -272,6 +280,6 @@ def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Pa
         )
     if len(groups) > len(shown):
         screen.remarks.append(f"… and {len(groups) - len(shown)} more curves: {file}")
-    if any(length.assumed for length in lengths):
-        screen.remarks.append(f"The length of the run is assumed: {say_length}")
+    if missing := dict.fromkeys(name for length in lengths for name in length.missing):
+        screen.remarks.append(f"The length of the run is assumed: say it with {' '.join(map(say, missing))}")
     screen.show(whose=summed)

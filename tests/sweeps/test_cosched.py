@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -138,3 +139,66 @@ def test_a_config_file_and_an_option_of_ones_own_are_previewed(capsys, folder, m
     assert not status
     assert [row["restarts"] for row in rows(folder / "out/preview.csv")] == ["30, 60, 90"]
     assert "there is no file gone.yaml" in str(cosched(capsys, "preview", "gone.yaml")[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "defaults: [cosine_annealing, _self_]\n",
+        "defaults:\n- /cosched/schema/cosine_annealing@_here_\n- _self_\n",
+        "_target_: cosched.CosineAnnealingScheduler\ncycle_mult: 1\n",
+    ],
+)
+def test_an_option_is_previewed_wherever_it_stands(capsys, tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(f"{text}start_value: 1\nend_value: 0\ncycle_size: 1ep\n")
+    status, _ = cosched(capsys, "preview", "mine.yaml", "scheduler.cycle_mult=1,2", "--epochs=3", "--epoch-length=5")
+    assert not status
+    assert [row["restarts"] for row in rows(tmp_path / "preview/preview.csv")] == ["5, 10", "5"]
+
+
+def test_the_config_of_an_app_is_none_though_a_file_beside_it_is_called_as_an_option(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("defaults: [step, scheduler: wsd, _self_]\n")
+    (tmp_path / "step.yaml").write_text("size: 1\n")
+    status, _ = cosched(capsys, "preview", "config.yaml", "size=2", "--epochs=3", "--epoch-length=5")
+    assert not status
+    assert [(row["size"], row["schedule"]) for row in rows(tmp_path / "preview/preview.csv")] == [("2", "scheduler")]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["scheduler=wsdd"], "there is no option 'wsdd' of scheduler: did you mean 'wsd'? cosched list shows all"),
+        (["scheduler=wsd", "scheduler.phases.decay.duraton=3"], "duraton is not a field .*: did you mean 'duration'?"),
+        (["scheduler=wsd", "scheduler.phases.decya.skip=3"], "scheduler.phases has no 'decya': did you mean 'decay'?"),
+        (["scheduler=null"], "Choose scheduler=constant scheduler.value=0.1"),
+        (["scheduler=wsd", "scheduler.event=x"], "override scheduler.event=x: Invalid value 'x', expected one of"),
+        (["broken.yaml"], "ParserError"),
+        (["wsd"], "wsd is neither a config file, which comes first, nor KEY=VALUE: did you mean scheduler=wsd?"),
+        (["scheduler=["], "no viable alternative at input '['"),
+        (["bare.yaml"], "bare.yaml declares no schedule: choose one, as in cosched preview scheduler=wsd"),
+        (["+a=1"], "+a=1 declares no schedule: "),
+    ],
+)
+def test_what_is_wrong_is_a_sentence_with_what_to_type(capsys, tmp_path, monkeypatch, given, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bare.yaml").write_text("a: 1\n")
+    (tmp_path / "broken.yaml").write_text("a: [1\n")
+    status, out = cosched(capsys, "preview", *given, "--epochs=3", "--epoch-length=5")
+    assert status
+    told = out if status == 1 else status
+    assert re.search(said.replace("[", r"\[").replace("?", r"\?").replace("+", r"\+"), " ".join(told.split()))
+    assert status == 1 or len(status.splitlines()) == 1
+    assert "_dummy" not in out
+
+
+@pytest.mark.parametrize("given", ["scheduler=wsdd", "+a=1"])
+def test_pictures_of_an_earlier_preview_do_not_stay(capsys, tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "preview").mkdir()
+    for name in ("schedules.png", "schedules.svg", "schedules.html", "mine.png"):
+        (tmp_path / "preview" / name).touch()
+    assert cosched(capsys, "preview", given)[0]
+    left = sorted(path.name for path in (tmp_path / "preview").iterdir())
+    assert left == ["mine.png", "preview.csv", "schedules.csv"]
