@@ -86,8 +86,11 @@ class Length:
     def __str__(self) -> str:
         if self.max_iters is not None:
             return f"{'assumed ' * self.guessed}{self.max_iters:,} iterations"
-        epochs, epoch_length = self.whole["epochs"], self.whole["epoch_length"]
-        if self.guessed or (self.epochs is None and self.epoch_length is None):
-            return f"assumed {epochs} epochs x {epoch_length}"
-        first = f"{'assumed ' * (self.epochs is None)}{epochs} epoch{'s' * (epochs != 1)}"
-        return f"{first} x {'assumed ' * (self.epoch_length is None)}{epoch_length}"
+        whole, once = self.whole, self.guessed or len(self.missing) == 2  # said once, of both
+        first, second = once or self.epochs is None, self.epoch_length is None and not once
+        epochs, iterations = _counted(whole["epochs"], "epoch"), _counted(whole["epoch_length"], "iteration")
+        return f"{'assumed ' * first}{epochs} x {'assumed ' * second}{iterations}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

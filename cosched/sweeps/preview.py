@@ -224,9 +224,7 @@ def _table(jobs: Sequence[Job]) -> Iterator[Sequence[object]]:
             yield [*start, None, *[None] * 7, "declares no schedule"]
 
 
-def print_jobs(
-    jobs: Sequence[Job], called: dict[str, str], title: str, file: Path, say: Callable[[str], str]
-) -> None:
+def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Path, say: Callable[[str], str]) -> None:
     """Print one row per job, or where there are many, one per distinct curve."""
     branches = any(branches_at(c) is not None for job in jobs for c in job.curves)
     screen = Screen(title, (*SPARE, *["parts"] * (not branches)), numbers=("job", "jobs", "min", "max", "last"))

@@ -104,7 +104,7 @@ def test_a_preset_is_previewed_without_an_app(capsys, tmp_path):
     assert status == 1, "only one of them has it"
     status, out = cosched(capsys, "preview", "scheduler=wsd,chinchilla", *run)
     assert not status
-    assert "2 jobs, previewed over 20 epochs x 5\n" in out
+    assert "2 jobs, previewed over 20 epochs x 5 iterations\n" in out
     schedules = rows(tmp_path / "a b/schedules.csv")
     assert [float(row["value"]) for row in schedules if row["job"] == "0"][25:50] == [0.1] * 25
     assert cosched(capsys, "preview", "scheduler=wdd", *run)[0] == 1

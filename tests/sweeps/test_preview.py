@@ -34,7 +34,7 @@ def test_a_preview_loads_neither_torch_nor_ignite(folder):
     assert run.out.count("has no effect") == 1, "which two jobs refer to"
     assert "does the same as job 0: train.schedule.cycle_mult=1.05 makes no difference" in run.out
     assert "does the same as job 1" in run.out
-    assert "8 jobs of app, previewed over 4 epochs x 25\n" in run.out
+    assert "8 jobs of app, previewed over 4 epochs x 25 iterations\n" in run.out
     assert "evaluated 8 schedules at 800 events" in run.out
     assert "heavy: []" in run.out
     names = ["preview.csv", "schedules.csv", "schedules.png", "schedules.svg"]
@@ -155,21 +155,21 @@ def test_an_option_of_the_apps_own_previews_without_m_too(app, folder):
     (folder / "hydra/launcher").mkdir(parents=True)
     own = "defaults:\n- /cosched/schema/preview@_here_\n- _self_\nepochs: ${epochs}\nepoch_length: 25\n"
     (folder / "hydra/launcher/preview.yaml").write_text(own)
-    assert "1 job of app, previewed over 4 epochs x 25\n" in app(*PREVIEW, multirun=False).check().out
-    assert "1 job of app, previewed over 4 epochs x 25\n" in app(*PREVIEW).check().out
+    assert "1 job of app, previewed over 4 epochs x 25 iterations\n" in app(*PREVIEW, multirun=False).check().out
+    assert "1 job of app, previewed over 4 epochs x 25 iterations\n" in app(*PREVIEW).check().out
 
 
 @pytest.mark.usefixtures("sketched")
 @pytest.mark.parametrize(
     ("given", "length"),
     [
-        ([], "assumed 10 epochs x 100"),
-        (["hydra.launcher.epochs=3"], "3 epochs x assumed 100"),
-        (["+cosched.epochs=1", "+cosched.epoch_length=${seed}5"], "1 epoch x 5"),
-        (["hydra.launcher.epochs=3", "+cosched.epochs=1", "+cosched.epoch_length=5"], "3 epochs x 5"),
+        ([], "assumed 10 epochs x 100 iterations"),
+        (["hydra.launcher.epochs=3"], "3 epochs x assumed 100 iterations"),
+        (["+cosched.epochs=1", "+cosched.epoch_length=${seed}5"], "1 epoch x 5 iterations"),
+        (["hydra.launcher.epochs=3", "+cosched.epochs=1", "+cosched.epoch_length=5"], "3 epochs x 5 iterations"),
         (
             ["hydra/callbacks=schedule_report", "hydra.callbacks.schedule_report.epochs=2", "+cosched.epoch_length=5"],
-            "2 epochs x 5",
+            "2 epochs x 5 iterations",
         ),
     ],
 )

@@ -353,14 +353,14 @@ def test_the_report_shows_the_run_that_a_loop_has_begun(app, folder, set_):
     length = ["hydra.callbacks.schedule_report.epochs=3", "hydra.callbacks.schedule_report.epoch_length=9"] * set_
     run = app(REPORT, "do=torch,ignite,torch_and_fail", *length)
     assert run.status == 1
-    assert "sweep of app, 3 jobs over 4 epochs x 7\n" in run.out
+    assert "sweep of app, 3 jobs over 4 epochs x 7 iterations\n" in run.out
     assert "assumed" not in run.out
     schedule = CosineAnnealing(start_value=0.1, end_value=0.001, cycle_size=15, cycle_mult=2)
     for job in range(3):
         saved = left(folder, job)["schedules"]["train.schedule"]
         assert (saved["run"]["epochs"], saved["run"]["epoch_length"]) == (4, 7)
         assert saved["restarts"] == schedule.restarts(28).tolist()
-    assert [row["run"] for row in rows(folder)] == ["4 epochs x 7"] * 3
+    assert [row["run"] for row in rows(folder)] == ["4 epochs x 7 iterations"] * 3
     assert len({row["fingerprint"] for row in rows(folder)}) == 1
 
 
@@ -368,17 +368,17 @@ def test_the_report_shows_the_run_that_a_loop_has_begun(app, folder, set_):
 @pytest.mark.slow
 def test_where_a_job_begins_no_run_its_length_is_that_of_the_others_and_said_to_be_assumed(app, folder):
     run = app(REPORT, "do=torch,fail,score")
-    assert [row["run"] for row in rows(folder)] == ["4 epochs x 7", *["assumed 4 epochs x 7"] * 2]
-    assert "] assumed 4 epochs x 7: it began no run" in run.out
+    assert [row["run"] for row in rows(folder)] == ["4 epochs x 7 iterations", *["assumed 4 epochs x 7 iterations"] * 2]
+    assert "] assumed 4 epochs x 7 iterations: it began no run" in run.out
     app(REPORT, "do=score", "hydra.sweep.dir=alone").check()
     with (folder / "alone/sweep.csv").open() as file:
-        assert [row["run"] for row in csv.DictReader(file)] == ["assumed 10 epochs x 100"]
+        assert [row["run"] for row in csv.DictReader(file)] == ["assumed 10 epochs x 100 iterations"]
 
 
 @sketched
 def test_the_length_that_is_set_holds_where_no_run_is_begun(app, folder):
     app(REPORT, "do=score", "+cosched.epochs=${epochs}", "+cosched.epoch_length=25").check()
-    assert [row["run"] for row in rows(folder)] == ["4 epochs x 25"]
+    assert [row["run"] for row in rows(folder)] == ["4 epochs x 25 iterations"]
 
 
 @sketched

@@ -223,7 +223,7 @@ def test_the_experiment_branches_previewed_and_reported(tmp_path):
     assert "nothing was run" in run.out
     with (tmp_path / "prev/preview.csv").open() as file, (tmp_path / "out/sweep.csv").open() as other:
         rows = list(csv.DictReader(file))
-        assert [row["run"] for row in rows] == [f"{epochs} epochs x 15" for epochs in (9, 9, 12, 12, 15, 15)]
+        assert [row["run"] for row in rows] == [f"{epochs} epochs x 15 iterations" for epochs in (9, 9, 12, 12, 15, 15)]
         prints = [row["fingerprint"] for row in rows]
         assert [prints[i] for i in (0, 1, 4, 5)] == [row["fingerprint"] for row in csv.DictReader(other)]
     gone = Start(JOB, *sweep, "hydra.sweep.dir=no", "hydra/launcher=preview", "resume_from=gone", cwd=tmp_path)
