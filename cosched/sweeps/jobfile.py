@@ -41,7 +41,8 @@ class JobFile:
         self.folder = Path(config.hydra.runtime.output_dir)
         self.process = os.getpid()
         self.file = self.folder / JOB_FILE
-        self.before = self.text = self.read()  # what was there before, and what was written last
+        self.before = self.read()  # what was there
+        self.text: bytes | None = self.before  # what was written last; None: that is not known
         self.alone = OmegaConf.select(config, "hydra.mode") is RunMode.RUN
         self.held = bool(self.before) or self.alone  # until a run begins: it may still be refused
         self.drawn: int | None = None  # when the picture was
@@ -96,9 +97,9 @@ class JobFile:
         self.file.write_bytes(text)
         self.text = text
 
-    def read(self) -> bytes | None:
+    def read(self) -> bytes:
         """What is in the file; empty: there is none."""
-        return self.file.read_bytes() if self.file.exists() else b""
+        return self.file.read_bytes() if self.file.is_file() else b""
 
     def draw(self) -> None:
         """Draw the curves, unless the job has a picture of its own there."""
