@@ -62,6 +62,10 @@ def line(axes: Any, events: Any, values: Any, restarts: Sequence[int], **style: 
 
     events, values = np.asarray(events, dtype=np.float64), np.asarray(values, dtype=np.float64)
     at = jumps(events, values, restarts)
+    ends = np.concatenate([[0], at, [len(events)]])
+    alone = ends[:-1][np.diff(ends) == 1]  # an event between two jumps is no line
+    dots = {"marker": "o", "markersize": 3, "markevery": (alone + np.searchsorted(at, alone, "right")).tolist()}
+    style = dots | style if alone.size else style
     (drawn,) = axes.plot(np.insert(events, at, np.nan), np.insert(values, at, np.nan), **style)
     return drawn, [[(events[i], values[i - 1]), (events[i], values[i])] for i in at]
 

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from cosched.sweeps.curves import Curve, own
 
-OPTIMIZER = re.compile("optim", re.IGNORECASE)
-GROUPS = re.compile("optim|group", re.IGNORECASE)
+OPTIMIZER = re.compile(r"optim|\bopt\b", re.IGNORECASE)
+GROUPS = re.compile(r"optim|\bopt\b|group", re.IGNORECASE)
 OTHERS = re.compile(r"scheduler|schedule|callback", re.IGNORECASE)  # what else may drive a parameter
 
 

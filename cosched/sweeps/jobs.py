@@ -27,13 +27,13 @@ def differing(jobs: Sequence[Mapping[str, str]]) -> list[str]:
     return [key for key in keys if len({job.get(key) for job in jobs}) > 1]
 
 
-def names(keys: Sequence[str], paths: Iterable[str] = ()) -> dict[str, str]:
+def names(keys: Sequence[str], paths: Iterable[str] = (), taken: Iterable[str] = ()) -> dict[str, str]:
     """By key what it is called: its last name, with as much before it as tells it from the others.
 
-    That is the name of its schedule, too, where there are schedules at several ``paths``.
+    That is the name of its schedule, too, where there are schedules at several ``paths``. No key is called ``taken``.
     """
-    several = set(paths)
-    return {key: _name(key, [other for other in keys if other != key], several) for key in keys}
+    several, driven = set(paths), list(taken)
+    return {key: _name(key, [*(other for other in keys if other != key), *driven], several) for key in keys}
 
 
 def _name(key: str, others: Sequence[str], paths: set[str]) -> str:
@@ -48,9 +48,12 @@ def _name(key: str, others: Sequence[str], paths: set[str]) -> str:
 
 
 def schedules(curves: Iterable[Curve]) -> dict[str, str]:
-    """By path what a schedule is called: the parameter that it drives, or where several drive it, their paths."""
-    driven = {c.path: c.schedule.param_name for c in curves}
-    return {path: name if list(driven.values()).count(name) == 1 else path for path, name in driven.items()}
+    """By path what a schedule is called: the parameter that it drives, after its own name where there are several."""
+    driven = {c.path: f"{c.schedule.param_name}{' (factor)' * c.schedule.relative}" for c in curves}
+    if len(driven) == 1:
+        return driven
+    called = names(list(driven))
+    return {path: name if called[path] == name else f"{called[path]}: {name}" for path, name in driven.items()}
 
 
 def label(overrides: Mapping[str, str], called: Mapping[str, str], job: object) -> str:
@@ -69,10 +72,14 @@ def words(overrides: Mapping[str, str], called: Mapping[str, str]) -> list[str]:
 
 def together(jobs: Iterable[Mapping[str, str]], called: Mapping[str, str]) -> dict[str, str]:
     """The values of several jobs' overrides, by what those are ``called``."""
-    jobs = list(jobs)
-    return {
-        name: short(", ".join(dict.fromkeys(job[key] for job in jobs if key in job))) for key, name in called.items()
-    }
+    values = joined(list(jobs))
+    return {name: short(values.get(key, "")) for key, name in called.items()}
+
+
+def joined(jobs: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """By key all the values that several jobs' overrides have."""
+    keys = dict.fromkeys(key for job in jobs for key in job)
+    return {key: ", ".join(dict.fromkeys(job[key] for job in jobs if key in job)) for key in keys}
 
 
 def program() -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,6 +14,15 @@ from cosched.schedules.durations import DATA, Run
 
 EPOCHS, EPOCH_LENGTH = 10, 100  # what is assumed
 NODES = ("hydra.launcher", "hydra.callbacks.schedule_report", "cosched")  # where it may be set, if the launcher is ours
+
+
+def noted(lengths: Sequence[Length]) -> str:
+    """Which of the lengths of schedules' runs are assumed, and of how many of them."""
+    counted = Counter(str(length) for length in lengths if length.assumed)
+    return "; ".join(
+        f"{text}{'' if count == len(lengths) else f' for {count} of {len(lengths)} curves'}"
+        for text, count in sorted(counted.items())
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

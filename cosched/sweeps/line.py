@@ -89,6 +89,9 @@ def _count_rounds(schedule: Phases, num_events: int) -> tuple[int, int]:
 
 
 def restarts(c: Curve, shown: int = 3) -> str:
-    """The first restarts of the curve, in its events."""
+    """The first restarts of the curve, in its events; nothing where phases alone begin."""
+    phases, cycles = _count(c.schedule, c.num_events)
+    if phases and not cycles:
+        return ""
     first = first_restarts(c.schedule, c.num_events, shown + 1)
     return ", ".join([*map(str, first[:shown]), *["…"] * (len(first) > shown)])

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from textwrap import fill, wrap
 from typing import Any
 
 import numpy as np
@@ -33,23 +34,24 @@ from cosched.sweeps.design import (
     Drawn,
     Line,
     Look,
+    Panel,
     Style,
     by_score,
     designed,
     few,
-    is_score,
     look,
+    merged,
     panels,
+    scores,
 )
 from cosched.sweeps.jobs import differing
 from cosched.sweeps.line import branches_at
-from cosched.sweeps.outcomes import Point, draw_budgets, draw_results
+from cosched.sweeps.outcomes import Outcome, Point, draw_budgets, draw_results
 from cosched.sweeps.sampling import first_restarts
 from cosched.sweeps.text import short, shown
 
 Curves = dict[str, list[list[float]]]  # name -> for each iteration, a value for each line
 
-COLUMNS = 3  # small multiples beside each other
 SENTENCE = 160  # letters of a title, or a note, that are shown
 TRUNK: Style = {"color": GREY, "linewidth": 2.5, "zorder": 1.9}  # what a branch has from an earlier run
 
@@ -103,76 +105,53 @@ def draw_curves(
     path: Path,
     lines: Sequence[Line],
     page: Page | None = None,
-    results: Sequence[tuple[Mapping[str, str], float | None]] = (),
+    results: Sequence[Outcome] = (),
 ) -> list[Path]:
-    """Save the curves, one panel per schedule, as PNG and SVG, and return the files.
+    """Save the curves of all jobs, one panel per schedule, as PNG and SVG, and return the files.
 
-    They are coloured by their scores where there are some, or by the keys of their overrides. ``results`` are all
-    jobs' overrides and scores, None for a job without one: where one key or two were swept, they are drawn beside it.
+    Each curve is drawn once, coloured by what its jobs returned, if they returned something, or by the keys that were
+    swept. ``results`` are those of all jobs: where keys were swept, they are drawn below.
     """
     page = page or Page()
-    found = panels(lines)
-    scored = any(is_score(one.score) for one in lines)
-    design = Design() if scored else designed(lines)
-    how = by_score(lines, page.maximize) if scored else look(lines, design)
-    facets = list(dict.fromkeys(map(design.facet, lines)))
-    keys = differing([overrides for overrides, _ in results]) if scored else []
-    beside = len(keys) in (1, 2)
-    columns = min(COLUMNS, len(facets))
-    rows = -(-len(facets) // columns)
-    height = (3.5 if columns == 1 else 2.5) * rows
-    budgets = _budgets(lines, page) if scored else []
-    heights = [height * len(found)] + [3.2] * (beside + bool(budgets))
+    once = merged(lines)
+    found = panels(once)
+    paths = {panel.path for panel in found}
+    scored = any(one.score is not None for one in once)
+    bar = scores((one.score for one in results or once), page.maximize) if scored else None
+    sheets = [_sheet(panel, group, paths, bar, page.maximize) for panel, group in found.items()]
+    keys = differing([one.overrides for one in results]) if bar is not None else []
+    budgets = _budgets(lines, page) if bar is not None else []
+    heights = [sum(sheet.height for sheet in sheets)] + [3.2] * (bool(keys) + bool(budgets))
     figure = _figure(12, 0.9 + sum(heights), page.title)
     top, *parts = figure.subfigures(len(heights), squeeze=False, height_ratios=heights)[:, 0]
-    whole = top.subplots(len(found) * rows, columns, squeeze=False)
-    several = len({panel.path for panel in found}) > 1
-    for first, (panel, group) in zip(range(0, len(whole), rows), found.items(), strict=True):
-        grid = whole[first : first + rows]
-        for axes in grid.flat[len(facets) :]:
-            axes.set_visible(False)
-        name = shown(f"{panel.path}: {panel.name}" if several else panel.name)
-        for i, (facet, axes) in enumerate(zip(facets, grid.flat, strict=False)):
-            here = few([one for one in group if design.facet(one.line) == facet])
-            width = 0.9 if len(here) > FEW else 1.7
-            drawn = [_draw(axes, one, {"linewidth": width, **how.styles[id(one.line)]}) for one in here]
-            join(axes, itertools.chain(*drawn))
-            axes.set_title(shown(facet), fontsize="small")
-            if page.log or (page.log is None and by_factors(group)):
-                _logarithmic(axes, group)
-            _name_groups(axes, here)
-            length = max(one.line.curve.num_events for one in group)
-            _finish(axes, panel.event, "", page.epoch_length if axes in grid[0] else None, length)
-            lowest = i + columns >= len(facets)
-            if i:
-                axes.sharex(grid[0, 0])
-                axes.sharey(grid[0, 0])
-            axes.tick_params(labelbottom=lowest, labelleft=axes in grid[:, 0])
-            axes.xaxis.label.set_visible(lowest)
-        grid[(rows - 1) // 2, 0].set_ylabel(name)
-        if how.bar is not None:
-            top.colorbar(how.bar, ax=grid, label=shown(how.bar_title), pad=0.01)
-        how.entries = _not_at_ends(grid.flat[0], lines, how) if grid.size == len(found) == 1 else how.entries
-    branches = any(branches_at(one.curve) is not None for one in lines)
-    how.entries += [("the run before", TRUNK)] * branches
-    if len(how.entries) > 1 or branches:
-        figure.legend(
-            [Line2D([], [], **{"linewidth": 1.7, **style}) for _, style in how.entries],
-            [shown(name) for name, _ in how.entries],
-            title=shown(how.title) or None,
-            loc="outside right upper",
-            fontsize="small",
-            frameon=False,
+    for sheet, grid in zip(sheets, _grids(top, sheets), strict=True):
+        _draw_sheet(sheet, grid, page, several=len(paths) > 1)
+        if sheet.how.bar is not None and bar is None:
+            grid[0, 0].figure.colorbar(sheet.how.bar, ax=grid, label=shown(sheet.how.bar_title), pad=0.01)
+        if grid.size == 1 and _named_at_ends(grid[0, 0], sheet):
+            sheet.how.entries = []
+    if bar is not None:
+        best_is = {True: "\n(greatest is best)", False: "\n(least is best)", None: ""}[page.maximize]
+        mean = "mean of the returned values" if any(one.jobs > 1 for one in once) else "returned value"
+        top.colorbar(
+            bar, ax=[axes for part in (top, *top.subfigs) for axes in part.axes], label=f"{mean}{best_is}", pad=0.01
         )
-    if beside:
+    branches = any(branches_at(one.curve) is not None for one in lines)
+    legends = [(sheet.how.title, sheet.how.entries + [("the run before", TRUNK)] * branches) for sheet in sheets]
+    if bar is None and sheets and all(legend == legends[0] for legend in legends):
+        _legend(figure, *legends[0], loc="outside right upper")
+    else:
+        for sheet, legend in zip(sheets, legends, strict=True):
+            _legend(sheet.last, *legend, loc="upper left", bbox_to_anchor=(1.01, 1))
+    if keys:
         draw_results(parts[0], keys, results, page.maximize)
     if budgets:
         axes = draw_budgets(parts[-1], budgets)
         _finish(axes, Event.ITERATION_STARTED, "returned value", page.epoch_length, max(one[1] for one in budgets))
         axes.set_xlabel("iterations of training, those of the run before included")
         axes.margins(x=0.03)
-    curves = sum(one.jobs for one in lines)
-    twins = f"{curves} curves, of which {len(lines)} differ: twins are drawn once" if curves > len(lines) else ""
+    curves = sum(one.jobs for one in once)
+    twins = f"{curves} curves, {len(once)} of them different: each of these is drawn once" if curves > len(once) else ""
     figure.supxlabel(
         shown("; ".join(filter(None, (page.note, twins))), SENTENCE),
         x=0.01,
@@ -183,6 +162,106 @@ def draw_curves(
     return _save(figure, path)
 
 
+@dataclass(kw_only=True)
+class Sheet:
+    """A panel, and how it is drawn.
+
+    Attributes:
+        panel: what it shows.
+        drawn: its lines.
+        design: in which axes they stand.
+        how: how each is drawn.
+        last: the axes beside which a legend can stand.
+    """
+
+    panel: Panel
+    drawn: Sequence[Drawn]
+    design: Design
+    how: Look
+    last: Any = None
+
+    @property
+    def facets(self) -> list[str]:
+        """What stands above each of its axes."""
+        return list(dict.fromkeys(self.design.facet(one.line) for one in self.drawn))
+
+    @property
+    def columns(self) -> int:
+        """How many axes are beside each other."""
+        return min(3 if len(self.facets) <= 9 else 5, len(self.facets))
+
+    @property
+    def rows(self) -> int:
+        """How many are below each other."""
+        return -(-len(self.facets) // self.columns)
+
+    @property
+    def height(self) -> float:
+        """In inches."""
+        return {1: 3.5, 5: 1.9}.get(self.columns, 2.5) * self.rows
+
+
+def _sheet(panel: Panel, drawn: Sequence[Drawn], paths: Iterable[str], bar: Any, maximize: bool | None) -> Sheet:
+    lines = list({id(one.line): one.line for one in drawn}.values())
+    keys = differing([one.overrides for one in lines])
+    inside = all(key.startswith(f"{panel.path}.") for key in keys)  # no need to say in which schedule
+    design = designed(lines, () if inside else paths)
+    if bar is None:
+        return Sheet(panel=panel, drawn=drawn, design=design, how=look(lines, design))
+    return Sheet(panel=panel, drawn=drawn, design=Design(design.called), how=by_score(lines, design, bar, maximize))
+
+
+def _grids(top: Any, sheets: Sequence[Sheet]) -> Iterator[Any]:
+    """The axes of each panel, rows of them."""
+    if all(sheet.columns == 1 for sheet in sheets):  # on one grid, so that all begin and end below each other
+        yield from (axes.reshape(1, 1) for axes in top.subplots(len(sheets), squeeze=False)[:, 0, None])
+        return
+    heights = [sheet.height for sheet in sheets]
+    parts = top.subfigures(len(sheets), squeeze=False, height_ratios=heights)[:, 0]
+    for sheet, part in zip(sheets, parts, strict=True):
+        yield part.subplots(sheet.rows, sheet.columns, squeeze=False)
+
+
+def _draw_sheet(sheet: Sheet, grid: Any, page: Page, several: bool) -> None:
+    facets, columns = sheet.facets, sheet.columns
+    length = max(one.line.curve.num_events for one in sheet.drawn)
+    for axes in grid.flat[len(facets) :]:
+        axes.set_visible(False)
+    for i, (facet, axes) in enumerate(zip(facets, grid.flat, strict=False)):
+        here = few([one for one in sheet.drawn if sheet.design.facet(one.line) == facet])
+        width = 0.9 if len(here) > FEW else 1.7
+        drawn = [_draw(axes, one, {"linewidth": width, **sheet.how.styles[id(one.line)]}) for one in here]
+        join(axes, itertools.chain(*drawn))
+        axes.set_title(shown(facet), fontsize="small")
+        if page.log or (page.log is None and by_factors(sheet.drawn)):
+            _logarithmic(axes, sheet.drawn)
+        _name_groups(axes, here)
+        _finish(axes, sheet.panel.event, "", page.epoch_length if axes in grid[0] else None, length)
+        lowest = i + columns >= len(facets)
+        if i:
+            axes.sharex(grid[0, 0])
+            axes.sharey(grid[0, 0])
+        axes.tick_params(labelbottom=lowest, labelleft=axes in grid[:, 0])
+        axes.xaxis.label.set_visible(lowest)
+    name = [f"{shown(sheet.panel.path)}:"] * several + wrap(shown(sheet.panel.name), 32)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("\n".join(name))
+    sheet.last = grid[0, -1]
+
+
+def _legend(where: Any, title: str, entries: Sequence[tuple[str, Style]], **place: Any) -> None:
+    if len(entries) > 1 or (entries and entries[0][1] is TRUNK):
+        where.legend(
+            [Line2D([], [], **{"linewidth": 1.7, **style}) for _, style in entries],
+            [shown(name) for name, _ in entries],
+            title=shown(title) or None,
+            fontsize="small",
+            frameon=False,
+            alignment="left",
+            **place,
+        )
+
+
 def dated(title: str) -> str:
     """A title, of so many letters at most, and the time now."""
     return f"{short(title, SENTENCE)}, {time.strftime('%Y-%m-%d %H:%M')}" if title else ""
@@ -191,7 +270,7 @@ def dated(title: str) -> str:
 def _figure(width: float, height: float, title: str) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
     if title:
-        figure.suptitle(shown(dated(title), 2 * SENTENCE), x=0.01, ha="left", fontsize="medium")
+        figure.suptitle(fill(shown(dated(title), 2 * SENTENCE), 100), x=0.01, ha="left", fontsize="medium")
     return figure
 
 
@@ -245,36 +324,35 @@ def _budgets(lines: Sequence[Line], page: Page) -> list[Point]:
     for one in lines:
         c = one.curve
         per_event = page.epoch_length if c.schedule.event is Event.EPOCH_STARTED else 1
-        if c.path == lines[0].curve.path and per_event and one.score is not None and is_score(one.score):
+        if c.path == lines[0].curve.path and per_event and one.score is not None and np.isfinite(one.score):
             found.append((one.overrides, c.num_events * per_event, one.score))
     return found
 
 
-def _not_at_ends(axes: Axes, lines: Sequence[Line], how: Look) -> list[tuple[str, Style]]:
-    """The legend that is left once each line has its name at its end, where there is room for all of them."""
-    if len(lines) != len(how.entries) or not 1 < len(lines) <= len(PALETTE):
-        return how.entries
+def _named_at_ends(axes: Axes, sheet: Sheet) -> bool:
+    """Put the name of each line at its end, if there is room for all of them."""
+    lines, ends = [one.line for one in sheet.drawn], sheet.how.ends
+    if not 1 < len(lines) == len(ends) <= len(PALETTE):
+        return False
     axes.autoscale_view()  # it is put off until something asks for it; the transformations do not
-    ends = axes.transAxes.inverted().transform(
+    at = axes.transAxes.inverted().transform(
         axes.transData.transform([(one.curve.events[-1], one.curve.values[-1]) for one in lines])
     )
-    apart = np.diff(np.sort(ends[:, 1]))
-    if not np.isfinite(ends).all() or apart.min() < 0.06 or ends[:, 0].min() < 0.95:
-        return how.entries
-    names = {style["color"]: name for name, style in how.entries}
+    apart = np.diff(np.sort(at[:, 1]))
+    if not np.isfinite(at).all() or apart.min() < 0.06 or at[:, 0].min() < 0.95:
+        return False
     for one in lines:
-        color = how.styles[id(one)]["color"]
         axes.annotate(
-            shown(f"{how.title}={names[color]}" if how.title else names[color]),
+            shown(ends[id(one)]),
             (one.curve.events[-1], one.curve.values[-1]),
             xytext=(5, 0),
             textcoords="offset points",
             va="center",
             fontsize="small",
-            color=color,
+            color=sheet.how.styles[id(one)]["color"],
             annotation_clip=False,
         )
-    return []
+    return True
 
 
 def by_factors(drawn: Sequence[Drawn]) -> bool:
@@ -300,6 +378,7 @@ def _finish(axes: Axes, event: Event, name: str, epoch_length: int | None, num_e
     """Label the axes, with epochs on top where there are some."""
     unit = "epoch" if event is Event.EPOCH_STARTED else "iteration"
     axes.set(xlabel=f"{unit} (from 0)", ylabel=name)
+    axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.3)
     axes.margins(x=0.01)
     axes.spines[["top", "right"]].set_visible(False)

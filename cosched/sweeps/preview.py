@@ -34,7 +34,7 @@ from cosched.sweeps.jobs import (
     schedules,
     together,
 )
-from cosched.sweeps.lengths import Length
+from cosched.sweeps.lengths import Length, noted
 from cosched.sweeps.line import branches_at, parts, restarts, sparkline
 from cosched.sweeps.pictures import Page
 from cosched.sweeps.screen import MANY, Row, Screen
@@ -42,7 +42,7 @@ from cosched.sweeps.text import attempt, message, plain, short, told, write_csv,
 from cosched.sweeps.trunks import trunk
 
 WRITTEN = ("preview.csv", "schedules.csv", "schedules.png", "schedules.svg", "schedules.html")  # but not each time
-SPARE = ("restarts", "last", "max", "min", "which")  # and `parts`, unless it says where a branch begins
+SPARE = ("restarts", "last", "max", "min")  # and `parts`, unless it says where a branch begins
 
 
 @dataclass
@@ -106,7 +106,9 @@ class Preview:
             said = repetition(jobs[i].overrides, jobs[earlier].overrides, jobs[i].idle, which)
             jobs[i].findings = list(dict.fromkeys([*jobs[i].findings, *said]))  # some were found in an earlier batch
         folder = Path(str(self.config.hydra.sweep.dir))
-        called = names(differing([job.overrides for job in jobs]), {c.path for job in jobs for c in job.curves})
+        curves = [c for job in jobs for c in job.curves]
+        driven = {c.schedule.param_name for c in curves}
+        called = names(differing([job.overrides for job in jobs]), {c.path for c in curves}, driven)
         written = self._write(folder, called)
         with attempt("printing the table"):
             print_jobs(jobs, called, self._title(), folder / "preview.csv", self.say)
@@ -143,16 +145,20 @@ class Preview:
                 folder.mkdir(parents=True, exist_ok=True)
                 write(folder / name)
                 written.append(folder / name)
-        distinct: dict[object, list[tuple[Job, Curve]]] = {}
-        for job in self.jobs:
-            for c in job.curves:
-                own = tuple(job.groups.get(c.path, {}).items())
-                distinct.setdefault((c.path, c.schedule.param_name, c.fingerprint, own), []).append((job, c))
-        if distinct:
+        lines = [
+            Line(
+                curve=c,
+                label=label(job.overrides, called, job.number),
+                overrides=job.overrides,
+                groups=job.groups.get(c.path, {}),
+            )
+            for job in self.jobs
+            for c in job.curves
+        ]
+        if lines:
             with attempt(f"drawing {folder / 'schedules.png'}"):
-                page = _page(self.jobs, self._title())
-                written += draw(folder / "schedules.png", list(distinct.values()), called, page)
-        if distinct and find_spec("plotly"):
+                written += pictures.draw_curves(folder / "schedules.png", lines, _page(self.jobs, self._title()))
+        if lines and find_spec("plotly"):
             with attempt(f"writing {folder / 'schedules.html'}"):
                 written.append(_html(folder / "schedules.html", self.jobs, _page(self.jobs, self._title())))
         for path in {folder / name for name in WRITTEN} - {*written}:
@@ -170,23 +176,13 @@ def why(error: Exception) -> str:
 
 def _page(jobs: Sequence[Job], title: str) -> Page:
     """What stands around the curves of all jobs."""
-    lengths = {job.length for job in jobs if job.curves}
+    lengths = [job.length for job in jobs for _ in job.curves]
     epoch_lengths = {length.epoch_length for length in lengths}
     return Page(
         title=title,
         epoch_length=epoch_lengths.pop() if len(epoch_lengths) == 1 else None,
-        note="; ".join(sorted(str(length) for length in lengths if length.assumed)),
+        note=noted(lengths),
     )
-
-
-def draw(path: Path, distinct: Sequence[list[tuple[Job, Curve]]], called: dict[str, str], page: Page) -> list[Path]:
-    """Draw each curve once."""
-    lines = []
-    for (job, c), *others in distinct:
-        name = label(job.overrides, called, job.number)
-        groups = job.groups.get(c.path, {})
-        lines.append(Line(curve=c, label=name, overrides=job.overrides, jobs=1 + len(others), groups=groups))
-    return pictures.draw_curves(path, lines, page)
 
 
 def _html(path: Path, jobs: Sequence[Job], page: Page) -> Path:
@@ -227,7 +223,7 @@ def _table(jobs: Sequence[Job]) -> Iterator[Sequence[object]]:
 def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Path, say: Callable[[str], str]) -> None:
     """Print one row per job, or where there are many, one per distinct curve."""
     branches = any(branches_at(c) is not None for job in jobs for c in job.curves)
-    screen = Screen(title, (*SPARE, *["parts"] * (not branches)), numbers=("job", "jobs", "min", "max", "last"))
+    screen = Screen(title, (*SPARE, *["parts"] * (not branches)), numbers=("job", "count", "min", "max", "last"))
     groups: dict[object, list[Job]] = {}
     for job in jobs:
         alike = len(jobs) <= MANY or not job.curves
@@ -236,6 +232,7 @@ def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Pa
     what = schedules(c for job in jobs for c in job.curves)
     width = 24 if screen.console.width < 110 else 32
     summed = len(jobs) > MANY
+    several = len(groups) < len(jobs)
     shown = list(groups.values())[:MANY] if summed else list(groups.values())
     for group in groups.values():
         job = group[0]
@@ -267,7 +264,7 @@ def print_jobs(jobs: Sequence[Job], called: dict[str, str], title: str, file: Pa
         lines += [{"schedule": path, "notes": f"invalid {marks[path]}"} for path in job.errors]
         head = {"job": str(job.number)}
         if summed:
-            head = {"jobs": str(len(group)), "which": short(ranges(one.number for one in group))}
+            head = {"jobs": short(ranges(one.number for one in group)), "count": str(len(group)) if several else ""}
         if len(lengths) > 1:
             head["run"] = str(job.length)
         found = any(one.findings for one in group) or any(c.findings for c in job.curves)

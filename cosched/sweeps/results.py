@@ -26,7 +26,7 @@ from cosched.sweeps.trunks import bound
 log = logging.getLogger(__name__)
 
 JOB_FILE = "schedule.json"  # in the folder of each job
-RUNNING = "ended without a result"
+RUNNING = "has left no result: it is still running, or was killed"
 LOST = "not run, or nothing is left of it"
 
 
@@ -112,10 +112,23 @@ def collect(folders: Sequence[Path]) -> list[Result]:
             found.append(_read(file))
         except Exception as problem:
             log.warning("%s is left out, for it is not the file of a job: %s", file, told(problem))
+    _tell_earlier(found)
     numbers = [one.number for one in found]
     if len(set(numbers)) == len(numbers):
         return sorted(found, key=lambda one: one.number)
     return [replace(one, number=i) for i, one in enumerate(found)]
+
+
+def _tell_earlier(results: Sequence[Result]) -> None:
+    """Say of a job that an earlier sweep has left it in the folder of a later one, which had fewer jobs."""
+    sweeps: dict[Path, dict[bool, list[Result]]] = {}
+    for one in results:
+        if one.folder is not None and (began := one.folder.parent / "multirun.yaml").exists():
+            earlier = (one.folder / JOB_FILE).stat().st_mtime_ns < began.stat().st_mtime_ns
+            sweeps.setdefault(began, {True: [], False: []})[earlier].append(one)
+    for began, found in sweeps.items():
+        for one in found[True] if found[False] else []:  # where all are older, they have been copied
+            one.findings.append(f"is of an earlier sweep in {began.parent}: it is older than {began.name}")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -150,7 +163,7 @@ def _read(file: Path) -> Result:
             in_force = None if composed is None else partial(_bound, composed)
             left.curves.append(curve(path, saved["fields"], in_force=in_force, **length.whole))
             left.lengths.append(length)
-            left.groups[path] = {str(name): float(value) for name, value in saved["groups"].items()}
+            left.groups[path] = {str(name): float(value) for name, value in saved.get("groups", {}).items()}
         except Exception as problem:
             log.warning("%s: the curve of %s cannot be drawn: %s", file, path, told(problem))
     return left

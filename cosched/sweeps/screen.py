@@ -87,6 +87,9 @@ class Screen:
     def show(self, whose: bool = False) -> None:
         """Print all; what the output's encoding lacks becomes a question mark. ``whose``: the jobs of each footnote."""
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        if "\u28ff".encode(encoding, "ignore") == b"":  # no braille: question marks would say nothing
+            for row in self.rows:
+                row.lines = [{**line, "curve": ""} for line in row.lines]
         with self.console.capture() as captured:
             self._line(self.title, "bold")
             if (table := self._table()) is not None:
@@ -112,7 +115,9 @@ class Screen:
         for left_out in range(len(self.spare) + 1):
             shown = filled - set(self.spare[:left_out])
             columns = [(name, "head") for name in heads if name in shown]
-            at = 1 + max((i for i, (name, _) in enumerate(columns) if name in ("rank", "job", "jobs")), default=-1)
+            at = 1 + max(
+                (i for i, (name, _) in enumerate(columns) if name in ("rank", "job", "jobs", "count")), default=-1
+            )
             columns[at:at] = [(name, "key") for name in keys]
             columns += [(name, "line") for name in lines if name in shown]
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -135,6 +140,7 @@ class Screen:
 
     def _records(self) -> None:
         room = self.console.width - 2
+        widest = max((cell_len(plain(line.get("schedule", ""))) for row in self.rows for line in row.lines), default=0)
         for row in self.rows:
             self._line("")
             head = [text if name in BARE else f"{name} {text}" for name, text in row.head.items() if text]
@@ -143,6 +149,8 @@ class Screen:
             for line in row.lines:
                 names = [name for name, text in line.items() if text]
                 cells = {name: text if name in BARE else f"{name} {text}" for name, text in line.items()}
+                if {"schedule", "curve"} <= set(names):  # so that the curves can be compared
+                    cells["schedule"] += " " * (widest - cell_len(plain(cells["schedule"])))
                 for name in self.spare:
                     if sum(cell_len(cells[one]) + 2 for one in names) > room and name in names:
                         names.remove(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +14,9 @@ from typing import cast
 from cosched.sweeps.curves import over
 from cosched.sweeps.design import Line
 from cosched.sweeps.jobs import command, differing, does, label, names, ranges, repeats, repetition, schedules, together
+from cosched.sweeps.lengths import noted
 from cosched.sweeps.line import parts, sparkline
+from cosched.sweeps.outcomes import Outcome
 from cosched.sweeps.pictures import Page, draw_curves
 from cosched.sweeps.results import LOST, RUNNING, Result
 from cosched.sweeps.screen import MANY, Row, Screen
@@ -28,13 +31,15 @@ UNRANKED = (
 def sum_up(results: Sequence[Result], folder: Path, title: str, maximize: bool | None) -> list[Path]:
     """Write the files, which are returned, and print the table; what fails of it is told, and the rest goes on."""
     results = alike(results)
-    called = names(differing([r.overrides for r in results]), {c.path for r in results for c in r.curves})
+    curves = [c for r in results for c in r.curves]
+    driven = {c.schedule.param_name for c in curves}
+    called = names(differing([r.overrides for r in results]), {c.path for c in curves}, driven)
     order = ranking(results, maximize)
     written = []
     with attempt(f"writing {folder / 'sweep.csv'}"):
-        write_csv(folder / "sweep.csv", _table(results, order))
+        write_csv(folder / "sweep.csv", _table(results, order, folder))
         written.append(folder / "sweep.csv")
-    if any(r.curves for r in results):
+    if curves:
         with attempt(f"drawing {folder / 'sweep.png'}"):
             written += _draw(folder / "sweep.png", results, called, _page(results, title, maximize))
         if find_spec("plotly"):
@@ -83,13 +88,13 @@ def _ordered(results: Sequence[Result], order: dict[int, int]) -> list[int]:
     )
 
 
-def _table(results: Sequence[Result], order: dict[int, int]) -> Iterator[Sequence[object]]:
-    """The rows of ``sweep.csv``, in the order of the jobs."""
+def _table(results: Sequence[Result], order: dict[int, int], folder: Path) -> Iterator[Sequence[object]]:
+    """The rows of ``sweep.csv`` in a folder, in the order of the jobs."""
     keys = list(dict.fromkeys(key for result in results for key in result.overrides))
     paths = list(dict.fromkeys(c.path for result in results for c in result.curves))
     several = [""] if len(paths) == 1 else [f" {path}" for path in paths]
     columns = [f"{name}{path}" for name in ("run", "fingerprint") for path in several]
-    yield ("job", *keys, "value", "rank", *columns, "findings", "error")
+    yield ("job", *keys, "value", "rank", *columns, "findings", "error", "folder")
     for i, result in enumerate(results):
         prints = {c.path: c.fingerprint for c in result.curves}
         runs = {c.path: str(length) for c, length in zip(result.curves, result.lengths, strict=True)}
@@ -102,16 +107,17 @@ def _table(results: Sequence[Result], order: dict[int, int]) -> Iterator[Sequenc
             *map(prints.get, paths),
             "; ".join([*result.findings, *(text for c in result.curves for text in c.findings)]) or None,
             result.error,
+            None if result.folder is None else os.path.relpath(result.folder, folder),
         ]
 
 
 def _page(results: Sequence[Result], title: str, maximize: bool | None) -> Page:
-    lengths = {length for result in results for length in result.lengths}
+    lengths = [length for result in results for length in result.lengths]
     epoch_lengths = {length.epoch_length for length in lengths}
     return Page(
         title=title,
         epoch_length=epoch_lengths.pop() if len(epoch_lengths) == 1 else None,
-        note="; ".join(sorted(str(length) for length in lengths if length.assumed)),
+        note=noted(lengths),
         maximize=maximize,
     )
 
@@ -128,7 +134,8 @@ def _draw(path: Path, results: Sequence[Result], called: dict[str, str], page: P
         for r in results
         for c in r.curves
     ]
-    return draw_curves(path, lines, page, [(r.overrides, None if r.error else r.value) for r in results])
+    outcomes = [Outcome(r.overrides, None if r.error else r.value, _value(r)) for r in results]
+    return draw_curves(path, lines, page, outcomes)
 
 
 def _html(path: Path, results: Sequence[Result], page: Page) -> Path:
@@ -145,39 +152,46 @@ def _html(path: Path, results: Sequence[Result], page: Page) -> Path:
             score=None if r.error is not None else r.value,
             value=_value(r),
             rank=order.get(i),
-            notes=[*filter(None, [r.error]), *r.findings, *(text for c in r.curves for text in c.findings)],
+            notes=_said(r),
         )
         for i, r in enumerate(results)
     ]
     return write_page(path, shown, page)
 
 
+def _said(result: Result) -> list[str]:
+    """What is wrong with a job, or odd about it."""
+    return [*filter(None, [result.error]), *result.findings, *(text for c in result.curves for text in c.findings)]
+
+
 def _print(results: Sequence[Result], called: dict[str, str], order: dict[int, int], title: str, file: Path) -> None:
     same = repeats([(r.overrides, r.curves) for r in results], [r.idle for r in results])
-    found = {i: [*r.findings, *(text for c in r.curves for text in c.findings)] for i, r in enumerate(results)}
+    found = {i: _said(r) for i, r in enumerate(results)}
     for i, earlier in same.items():
         which = f"job {results[earlier].number}" if len(results) <= MANY else "an earlier job"
         found[i] += repetition(results[i].overrides, results[earlier].overrides, results[i].idle, which)
     for i, r in enumerate(results):
         guesses = dict.fromkeys(str(length) for length in r.lengths if length.assumed)
-        found[i] += [f"{', '.join(guesses)}: it began no run that is known"] if guesses else []
+        found[i] += [f"began no run that is known: {', '.join(guesses)}"] if guesses else []
     known = [length for result in results for length in result.lengths if not length.assumed]
     lengths = list(dict.fromkeys(map(str, known)))
     over = f" over {lengths[0]}" if len(lengths) == 1 else ""
     screen = Screen(
         f"{title}{over}{', best first' if order else ''}",
-        spare=("which", "parts", "curve", "schedule"),
-        numbers=("rank", "job", "jobs", "best", "mean"),
+        spare=("parts",),
+        numbers=("rank", "job", "count", "failed", "best", "mean"),
     )
     if len(results) > MANY:
         _print_groups(screen, results, called, order, found, file)
     else:
         for i in _ordered(results, order):
             r = results[i]
-            marks = screen.notes.mark([*([r.error] if r.error is not None else []), *found[i]], r.number)
+            marks = screen.notes.mark(found[i], r.number)
             head = {"rank": str(order.get(i, "")), "job": str(r.number), "value": _value(r), "notes": marks}
             if len(lengths) > 1:
                 head["run"] = ", ".join(dict.fromkeys(map(str, r.lengths)))
+            if len({one.folder.parent for one in results if one.folder}) > 1:  # the numbers are ours
+                head["folder"] = str(r.folder)
             overrides = {name: r.overrides.get(key, "") for key, name in called.items()}
             style = "red" if r.error is not None else ""
             screen.rows.append(Row(head=head, overrides=overrides, lines=_lines(r), style=style))
@@ -196,7 +210,7 @@ def _lines(result: Result) -> list[dict[str, str]]:
 
 def _value(result: Result) -> str:
     if result.error is not None:
-        return {LOST: "not run", RUNNING: "not ended"}.get(result.error, "failed")
+        return {LOST: "not run", RUNNING: "no result"}.get(result.error, "failed")
     return "none" if result.value is None else f"{result.value:.6g}"
 
 
@@ -212,21 +226,21 @@ def _print_groups(
     groups: dict[object, list[int]] = {}
     for i in _ordered(results, order):
         r = results[i]
-        screen.notes.mark([*([r.error] if r.error is not None else []), *found[i]], r.number)
-        if r.curves:
-            groups.setdefault(does(r.curves), []).append(i)
+        groups.setdefault(does(r.curves) if r.curves else i, []).append(i)
     for group in list(groups.values())[:MANY]:
         jobs = [results[i] for i in group]
         values = [r.value for r in jobs if r.error is None and r.value is not None]
         failed = sum(r.error is not None for r in jobs)
+        said = [(found[i], results[i].number) for i in group]
         head = {
-            "jobs": str(len(jobs)),
+            "jobs": short(ranges(sorted(r.number for r in jobs))),
+            "count": str(len(jobs)) if len(groups) < len(results) else "",
             "failed": str(failed or ""),
-            "which": short(ranges(sorted(r.number for r in jobs))),
         }
         if order:
             head["best"] = f"{values[0]:.6g}" if values else ""
         head["mean"] = f"{statistics.fmean(values):.6g}" if values else "none"
+        head["notes"] = screen.notes.marks(said)
         overrides = together([one.overrides for one in jobs], called)
         screen.rows.append(Row(head=head, overrides=overrides, lines=_lines(jobs[0]), style="" if values else "red"))
     if len(groups) > MANY:

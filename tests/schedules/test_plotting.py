@@ -31,6 +31,19 @@ def test_each_value_is_drawn_and_the_line_ends_where_a_cycle_jumps():
     ]
 
 
+def test_a_single_event_before_a_jump_is_a_dot():
+    values = {"a": (2, 1), "b": (1, 8), "c": (3, 1)}
+    alone = Phases(phases={name: lasting(Constant(value=value), count) for name, (value, count) in values.items()})
+    axes = alone.plot(10, Figure().subplots())
+    (line,) = axes.lines
+    x, y = line.get_xydata()[line.get_markevery()].T
+    assert line.get_marker() == "o"
+    assert x.tolist() == [0, 9]
+    assert y.tolist() == [2, 3]
+    axes = Constant(value=1).plot(10, Figure().subplots())
+    assert axes.lines[0].get_marker() == "None"
+
+
 @pytest.mark.parametrize(
     "schedule",
     [

@@ -43,14 +43,18 @@ def test_a_report_is_built_anew_from_a_folder(app, folder, capsys):
 def test_what_was_killed_is_in_it(app, folder):
     app(REPORT, "do=score", "seed=1,2").check()
     file = folder / "out/1/schedule.json"
-    state = json.loads(file.read_text()) | {"status": "running", "value": None, "error": "ended without a result"}
+    state = json.loads(file.read_text()) | {
+        "status": "running",
+        "value": None,
+        "error": "has left no result: it is still running, or was killed",
+    }
     file.write_text(json.dumps(state))
     (folder / "out/0/copy").mkdir()
     (folder / "out/0/copy/schedule.json").write_text("{}")
     assert report("out", "--maximize") == 1
     assert [(row["rank"], row["error"]) for row in rows(folder / "out/sweep.csv")] == [
         ("1", ""),
-        ("", "ended without a result"),
+        ("", "has left no result: it is still running, or was killed"),
     ]
 
 
@@ -117,10 +121,10 @@ def test_a_preset_is_previewed_without_an_app(capsys, tmp_path):
 @pytest.mark.parametrize("command", ["schema scheduler", "list", "preview scheduler=wsd"])
 def test_nothing_is_said_to_a_pipe_that_has_been_closed(folder, command):
     code = f"from cosched.sweeps.command import main; main({command.split()})"
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.wait()
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=folder, **piped) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
     assert (folder / "preview/schedules.png").exists() == command.startswith("preview")
 
 

@@ -21,6 +21,7 @@ def config(**parts):
         ("optimizer.lr", {}),
         ("+optimizer.lr", {}),
         ("optim.lr", {"optimizer": None, "optim": {"name": "sgd", "lr": 1}}),
+        ("opt.lr", {"optimizer": None, "opt": {"lr": 1}}),
         ("train.opt.lr", {"optimizer": None, "train": {"opt": SGD}}),
         ("optimizer.momentum", {"scheduler": {"m": {**COSINE, "param_name": "momentum"}, "lr": COSINE}}),
     ],

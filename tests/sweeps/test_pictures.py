@@ -6,11 +6,13 @@ from itertools import product
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from cosched.sweeps.curves import curve
-from cosched.sweeps.design import Line, designed
+from cosched.sweeps.design import Line, designed, scores
+from cosched.sweeps.outcomes import Outcome
 from cosched.sweeps.pictures import Page, draw_applied, draw_curves
 
 COSINE = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 0.1, "end_value": 0.001, "cycle_size": 20}
@@ -80,7 +82,7 @@ def test_a_relative_schedule_and_another_parameter_have_panels_of_their_own(tmp_
     lines = [line(), line(relative=True), line(path="other", param_name="momentum")]
     draw_curves(tmp_path / "a.png", lines)
     labels = [axes.get_ylabel() for axes in axes_of(figures[0])]
-    assert labels == ["scheduler: lr", "scheduler: lr (times each group's own)", "other: momentum"]
+    assert labels == ["scheduler:\nlr", "scheduler:\nlr (times each group's own)", "other:\nmomentum"]
 
 
 def test_the_values_of_the_groups_that_a_relative_schedule_multiplies_have_a_panel(tmp_path, figures):
@@ -134,7 +136,7 @@ def test_scores_colour_the_curves_the_best_on_top_and_failed_jobs_are_marked(tmp
     scores = {("1", "1"): 0.1, ("1", "2"): 0.3, ("2", "1"): None, ("2", "2"): 0.2}
     keys = ("scheduler.cycle_mult", "scheduler.start_value_mult")
     lines = [line(dict(zip(keys, values, strict=True)), score=score) for values, score in scores.items()]
-    results = [(one.overrides, one.score) for one in lines]
+    results = [Outcome(one.overrides, one.score, "failed") for one in lines]
     heights = {}
     for maximize in (True, False):
         figures.clear()
@@ -149,8 +151,76 @@ def test_scores_colour_the_curves_the_best_on_top_and_failed_jobs_are_marked(tmp
     assert np.argsort(heights[False]).tolist() == [2, 1, 3, 0]
 
 
+def test_a_curve_of_several_jobs_is_drawn_once_in_the_colour_of_their_mean(tmp_path, figures):
+    scores = {("1", "0"): 0.1, ("1", "1"): 0.3, ("2", "0"): 0.6, ("2", "1"): None}
+    keys = ("scheduler.cycle_mult", "seed")
+    lines = [
+        replace(line({keys[0]: values[0]}, score=score), overrides=dict(zip(keys, values, strict=True)))
+        for values, score in scores.items()
+    ]
+    results = [Outcome(one.overrides, one.score, "none") for one in lines]
+    draw_curves(tmp_path / "a.png", lines, Page(maximize=True), results)
+    (axes,) = axes_of(figures[0])
+    known = [0.1, 0.3, 0.6]
+    expected = [colormaps["viridis"]((mean - min(known)) / (max(known) - min(known))) for mean in (0.2, 0.6)]
+    assert [one.get_color() for one in axes.lines] == [pytest.approx(color) for color in expected]
+    texts = [text.get_text() for text in axes.texts]  # at the lines' ends
+    assert texts == ["cycle_mult=1: 0.2 (2 jobs)", "cycle_mult=2: 0.6 (2 jobs)"]
+    assert "none" in [text.get_text() for part in figures[0].subfigs for axes in part.axes for text in axes.texts]
+
+
+def test_each_schedule_is_explained_by_its_own_overrides_alone(tmp_path, figures):
+    values = list(product(("0.1", "0.2"), ("0.5", "0.6", "0.7")))
+    lines = []
+    for start, end in values:
+        overrides = {"s.a.start_value": start, "s.b.end_value": end}
+        made = line(path="s.a", start_value=float(start)), line(path="s.b", param_name="momentum", end_value=float(end))
+        lines += [replace(one, overrides=overrides) for one in made]
+    draw_curves(tmp_path / "a.png", lines)
+    first, second = axes_of(figures[0])
+    assert [len(axes.lines) for axes in (first, second)] == [2, 3]
+    legend = first.get_legend()
+    assert [legend.get_title().get_text(), *(text.get_text() for text in legend.get_texts())] == [
+        "start_value",
+        "0.1",
+        "0.2",
+    ]
+    assert [text.get_text() for text in second.texts] == ["end_value=0.5", "end_value=0.6", "end_value=0.7"]
+
+
+def test_more_curves_than_can_be_told_apart_have_axes_of_their_own(tmp_path, figures):
+    lines = [replace(line(cycle_size=10 + i), overrides={"scheduler": f"preset{i}"}) for i in range(14)]
+    draw_curves(tmp_path / "a.png", lines)
+    drawn = axes_of(figures[0])
+    assert [axes.get_title() for axes in drawn] == [f"scheduler=preset{i}" for i in range(14)]
+    assert {len(axes.lines) for axes in drawn} == {1}
+    figures[0].draw_without_rendering()
+    named = [axes for axes in drawn if axes.xaxis.label.get_visible()]
+    assert named == drawn[-5:], "those without other axes below"
+
+
+def test_of_three_keys_or_more_the_results_are_drawn_against_each(tmp_path, figures):
+    lines = sweep(cycle_mult=["1", "2"], start_value=["0.01", "0.5"], end_value=["0", "0.001"])
+    lines = [replace(one, score=float(i)) for i, one in enumerate(lines)]
+    draw_curves(tmp_path / "a.png", lines, None, [Outcome(one.overrides, one.score, "") for one in lines])
+    panels = figures[0].subfigs[-1].axes
+    assert [axes.get_xlabel() for axes in panels] == [
+        f"scheduler.{k}" for k in ("cycle_mult", "start_value", "end_value")
+    ]
+    (points,) = panels[0].lines
+    assert points.get_xydata().tolist() == [[1 + i // 4, i] for i in range(8)]
+    assert [axes.get_xscale() for axes in panels] == ["linear", "log", "linear"]
+
+
+def test_a_score_far_from_all_others_does_not_make_them_all_alike(tmp_path, figures):
+    bar = scores([0.1, 0.2, 0.3, 0.4, 1000.0], maximize=False)
+    assert (bar.norm.vmin, bar.norm.vmax) == (0.1, 0.4)
+    assert bar.cmap.colorbar_extend == "max"
+
+
 def test_a_key_without_numbers_has_its_names_below_its_results(tmp_path, figures):
-    results = [({"model": name}, score) for name, score in (("conv", 0.5), ("mlp", 0.75), ("none", None))]
+    scores = (("conv", 0.5), ("mlp", 0.75), ("none", None))
+    results = [Outcome({"model": name}, score, "failed") for name, score in scores]
     draw_curves(tmp_path / "a.png", [line(score=0.5)], None, results)
     axes = figures[0].subfigs[-1].axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["conv", "mlp", "none"]
@@ -165,7 +235,10 @@ def test_title_epochs_assumptions_and_twins_are_said(tmp_path, figures):
     title, _, written = figures[0].get_suptitle().partition(", ")
     assert title == "app"
     assert abs(datetime.now() - datetime.fromisoformat(written)) < timedelta(days=1)
-    assert figures[0].get_supxlabel() == "assumed 10 epochs x 10; 4 curves, of which 2 differ: twins are drawn once"
+    assert (
+        figures[0].get_supxlabel()
+        == "assumed 10 epochs x 10; 4 curves, 2 of them different: each of these is drawn once"
+    )
     (axes,) = axes_of(figures[0])
     figures[0].draw_without_rendering()
     (top,) = axes.child_axes

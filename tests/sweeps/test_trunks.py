@@ -16,6 +16,7 @@ from cosched.sweeps.design import GREY, Line
 from cosched.sweeps.jobfile import JobFile
 from cosched.sweeps.lengths import Length
 from cosched.sweeps.line import parts
+from cosched.sweeps.outcomes import Outcome
 from cosched.sweeps.pictures import Page, draw_curves
 from cosched.sweeps.results import collect
 from cosched.sweeps.sampling import sparse, whole
@@ -186,7 +187,9 @@ def test_pictures_of_branches_have_one_grey_trunk_and_the_results_against_the_bu
             (curve,), _, _ = previewed(fields, epochs, resume_from=str(tmp_path), resume_at=point)
             overrides = {"resume_at": point, "scheduler.power": str(power)}
             lines.append(Line(curve=curve, label=point, overrides=overrides, score=score * power))
-    draw_curves(tmp_path / "a.png", lines, Page(epoch_length=LENGTH), [(one.overrides, one.score) for one in lines])
+    draw_curves(
+        tmp_path / "a.png", lines, Page(epoch_length=LENGTH), [Outcome(one.overrides, one.score, "") for one in lines]
+    )
     curves, budgets = (axes for axes in figures[0].axes if axes.get_xlabel().startswith("iteration"))
     trunks = [one for one in curves.lines if one.get_color() == GREY]
     branches = [one for one in curves.lines if one.get_color() != GREY]
@@ -194,7 +197,7 @@ def test_pictures_of_branches_have_one_grey_trunk_and_the_results_against_the_bu
     assert [(min(one.get_xdata()), max(one.get_xdata())) for one in branches] == [(19, 29)] * 2 + [(39, 49)] * 2
     assert [one.get_xydata().tolist() for one in budgets.lines] == [[[30, 1], [50, 2]], [[30, 2], [50, 4]]]
     assert {one.get_label() for one in budgets.lines} == {"power=1", "power=2"}
-    assert "the run before" in [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert "the run before" in [text.get_text() for text in curves.get_legend().get_texts()]
 
 
 @pytest.mark.parametrize("sampled", [whole, sparse])
