@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def train(cfg: DictConfig, folder: Path) -> float:
     return float(json.loads((folder / "metrics.json").read_text())["val_accuracy"])
 
 
-def _rank(local_rank: int, cfg: DictConfig, folder: Path, typed: dict[str, Any]) -> None:
+def _rank(local_rank: int, cfg: DictConfig, folder: Path, typed: Mapping[str, Any] | None = None) -> None:
     from cosched.digits import training
 
     if local_rank:

@@ -224,7 +224,7 @@ def test_what_is_not_installed_is_named(monkeypatch):
 def test_a_sweep_runs_each_point_in_its_folder(tmp_path):
     sweep = ["scheduler.cycle_mult=1,1.5,2", "scheduler.start_value_mult=1,0.8", "scheduler.cycle_size=10"]
     run = Start(JOB, "-m", *TINY, "trainer.max_epochs=2", *sweep, "hydra.sweep.dir=out", cwd=tmp_path).check()
-    assert [line for line in run.out.splitlines() if line.startswith("  ")] == [f"  out/{job}" for job in range(6)]
+    assert [line for line in run.out.splitlines() if line.startswith("  out")] == [f"  out/{job}" for job in range(6)]
     curves = {tuple(column(history(tmp_path / f"out/{job}"), "lr")) for job in range(6)}
     assert len(curves) == 6
     with (tmp_path / "out/sweep.csv").open() as file:
