@@ -57,7 +57,7 @@ class Sequence:
         over = events.stop - 1
         if not found or over >= stop:  # what is reached holds
             with np.errstate(all="ignore"):
-                found.append(hull(self.values(np.array([float(over)])).item()))
+                found.append(known(hull(self.values(np.array([float(over)])).item())))
         return None if None in found else known(union(*cast("list[Interval]", found)))
 
     def restarts(self, num_events: int) -> npt.NDArray[np.int64]:

@@ -93,3 +93,13 @@ def test_a_shape_that_says_nothing_has_no_bounds():
     assert Unknown().bounds(range(9)) is None
     inside = cosched.Phases(phases={"a": CosineAnnealing(start_value=1, end_value=0, cycle_size=9)})
     assert inside.bounds(range(9)) is not None
+
+
+def test_what_is_held_at_a_value_that_is_no_number_has_no_bounds():
+    grown = cosched.ExponentialAnnealing(
+        start_value=1, end_value=0.0065, cycle_size=2387, num_cycles=5, amplitude_decay=1.005
+    )
+    held = cosched.Phases(phases={"a": cosched.lasting(grown, 2)})
+    with np.errstate(all="ignore"):
+        assert np.isnan(held.values([3]))
+    assert held.bounds(range(4)) is None
