@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -59,6 +60,18 @@ def test_what_was_killed_is_in_it(app, folder):
 
 
 @pytest.mark.slow
+def test_jobs_that_an_earlier_sweep_left_in_the_folder_are_told(app, folder):
+    app(REPORT, "do=score", "seed=1,2,3").check()
+    app(REPORT, "do=score", "seed=4,5").check()
+    assert report("out") == 0
+    findings = [row["findings"] for row in rows(folder / "out/sweep.csv")]
+    assert findings == ["", "", "is of an earlier sweep in out: it is older than multirun.yaml"]
+    os.utime(folder / "out/multirun.yaml")
+    assert report("out") == 0
+    assert [row["findings"] for row in rows(folder / "out/sweep.csv")] == [""] * 3, "they have been copied"
+
+
+@pytest.mark.slow
 def test_several_sweeps_are_compared(app, folder, capsys):
     app(REPORT, "do=score", "seed=1,2").check()
     app(REPORT, "do=score", "seed=1", "train.schedule.cycle_mult=3", "hydra.sweep.dir=other").check()
@@ -69,7 +82,10 @@ def test_several_sweeps_are_compared(app, folder, capsys):
         ("1", "2", ""),
         ("2", "1", "3"),
     ]
-    assert "both/sweep.csv" in capsys.readouterr().out
+    assert [row["folder"] for row in table] == ["../out/0", "../out/1", "../other/0"]
+    out = capsys.readouterr().out
+    assert "both/sweep.csv" in out
+    assert "other/0" in out, "the numbers alone would not do"
 
 
 def test_a_folder_without_jobs_is_told(tmp_path):

@@ -32,6 +32,13 @@ def test_a_fingerprint_is_of_all_values_and_of_nothing_else():
     assert evaluated(event="EPOCH_STARTED").fingerprint not in spelt
 
 
+def test_an_end_that_a_cycle_misses_by_its_last_step_alone_is_no_finding():
+    """The last of n events is at (n - 1) / n of a cycle: of 15 of them 1 % is left, of 5 10 %."""
+    assert [bool(evaluated(cycle_size=size, cycle_mult=1).findings) for size in (15, 8, 5)] == [False, False, True]
+    assert evaluated(cycle_size=151, cycle_mult=1).findings == []
+    assert evaluated(cycle_size=190, cycle_mult=1).findings
+
+
 @pytest.mark.parametrize(
     ("fields", "cycles", "restarts"),
     [({}, 4, [10, 30, 70]), ({"cycle_mult": 1, "num_cycles": 3}, 3, [10, 20]), ({"event": "EPOCH_STARTED"}, 1, [])],

@@ -8,7 +8,19 @@ import pytest
 from omegaconf import OmegaConf
 
 from cosched.sweeps.curves import evaluate
-from cosched.sweeps.jobs import command, differing, names, of_schedule, program, ranges, repeats, repetition, words
+from cosched.sweeps.jobs import (
+    command,
+    differing,
+    joined,
+    names,
+    of_schedule,
+    program,
+    ranges,
+    repeats,
+    repetition,
+    schedules,
+    words,
+)
 
 COSINE = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 0.1, "end_value": 0, "cycle_size": 10}
 
@@ -121,3 +133,25 @@ def test_what_has_no_effect_makes_no_other_job_and_is_not_told_twice():
 
 def test_only_overrides_that_differ_tell_jobs_apart():
     assert differing([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}, {"a": "1", "b": "3", "c": "4"}]) == ["b", "c"]
+
+
+def test_no_key_is_called_what_a_schedule_drives():
+    keys = ["optimizer.lr", "scheduler.lr.cycle_size", "lr"]
+    assert list(names(keys, [], ["lr"]).values()) == ["optimizer.lr", "cycle_size", "lr"]
+
+
+def test_schedules_are_called_by_what_they_drive_and_by_their_own_names_where_there_are_several():
+    fields = {
+        "head": {},
+        "momentum": {"param_name": "momentum"},
+        "wd": {"param_name": "weight_decay", "relative": True},
+    }
+    made = {"scheduler": {name: {**COSINE, **more} for name, more in fields.items()}}
+    curves, _ = evaluate(OmegaConf.create(made), 1, 10)
+    assert list(schedules(curves).values()) == ["head: lr", "momentum", "wd: weight_decay (factor)"]
+    assert list(schedules(curves[:1]).values()) == ["lr"]
+
+
+def test_of_several_jobs_the_values_are_named_together():
+    jobs = [{"seed": "1", "model": "conv"}, {"seed": "2"}]
+    assert joined(jobs) == {"seed": "1, 2", "model": "conv"}

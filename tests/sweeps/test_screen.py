@@ -80,3 +80,10 @@ def test_a_table_is_shown_where_the_encoding_lacks_its_letters(monkeypatch, tmp_
     shown = (tmp_path / "out").read_text(encoding="ascii")
     assert "? ok" in shown
     assert "??" not in shown, "a curve of question marks"
+
+
+def test_the_curves_of_records_begin_in_one_column(monkeypatch, capsys):
+    lines = [{"schedule": name, "curve": "⡇" * 24} for name in ("lr", "weight_decay")]
+    row = Row(head={"job": "0"}, overrides={"key": "v" * 70}, lines=lines)
+    out = shown(capsys, 80, monkeypatch, [row])
+    assert {line.index("⡇") for line in out.splitlines() if "⡇" in line} == {len("  weight_decay  ")}
