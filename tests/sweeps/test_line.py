@@ -85,11 +85,8 @@ def test_cycles_and_phases_are_counted_apart(fields, said):
 
 def test_the_first_restarts_are_named():
     assert restarts(curve("scheduler", COSINE, 10, 100)) == "100, 200, 300, …"
-    once = {
-        "_target_": "cosched.PhasesScheduler",
-        "param_name": "lr",
-        "phases": {"up": UP, "down": {**DOWN, "cycle_size": "90%"}},
-    }
+    phases = {"up": UP, "down": {**DOWN, "cycle_size": "40%"}}
+    once = {"_target_": "cosched.PhasesScheduler", "param_name": "lr", "phases": phases}
     assert restarts(curve("scheduler", once, 10, 100)) == "", "a phase that begins is no restart"
     again = {**once, "phases": {**phases, "down": {**phases["down"], "num_cycles": None}}}
     assert restarts(curve("scheduler", again, 10, 100)) == "100, 500, 900"
