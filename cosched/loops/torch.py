@@ -92,6 +92,10 @@ class TorchScheduler(LRScheduler):
             self._seen.append(0)
         super().__init__(optimizer)
 
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{part.target.number}={part.declared!r}" for part in self.parts.values())
+        return f"{type(self).__name__}({parts})"
+
     def _run(self, part: Bound) -> Run:
         names = ("epoch_length", "max_epochs", "max_iters", *DATA.values())
         return Run(per_epoch=_counts_epochs(part), **{name: getattr(self, name) for name in names})

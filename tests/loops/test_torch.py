@@ -384,3 +384,13 @@ def test_one_name_that_is_allowed_may_be_a_text(sgd):
     }
     with pytest.raises(ConfigError, match="gives a LambdaLR, which is not a scheduler"):
         TorchScheduler(sgd, config, max_iters=3, allow="torch.optim.lr_scheduler.LambdaLR")
+
+
+def test_it_says_what_it_drives():
+    optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+    fields = {"start_value": 0.5, "end_value": 0, "cycle_size": "1ep"}
+    declared = {"_target_": "cosched.CosineAnnealingScheduler", **fields}
+    both = {name: {**declared, "param_name": name} for name in ("lr", "momentum")}
+    said = repr(TorchScheduler(optimizer, both, epoch_length=5, max_epochs=3))
+    cosine = repr(cosched.CosineAnnealing(**fields))
+    assert said == f"TorchScheduler(lr={cosine}, betas[0]={cosine})"
