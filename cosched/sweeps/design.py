@@ -220,9 +220,9 @@ def look(lines: Sequence[Line], design: Design) -> Look:
     found = ordered(map(text, lines))
     bar = None
     if design.scaled:
-        numbers = list(map(float, found))
+        numbers = list(map(number, found))
         bar = ScalarMappable((LogNorm if _wide(numbers) else Normalize)(min(numbers), max(numbers)), "viridis")
-        styles: dict[str, Style] = {name: {"color": bar.to_rgba(float(name))} for name in found}  # type: ignore[arg-type]
+        styles: dict[str, Style] = {name: {"color": bar.to_rgba(number(name))} for name in found}  # type: ignore[arg-type]
     else:
         several = design.dash is None and len(found) > len(PALETTE)
         styles = {
@@ -304,11 +304,16 @@ def is_score(score: float | None) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Whether an override's value is a finite number."""
+    """Whether an override's value is a finite number, or the values of several jobs are."""
     try:
-        return bool(np.isfinite(float(text)))
+        return all(np.isfinite(float(one)) for one in text.split(", "))
     except ValueError:
         return False
+
+
+def number(text: str) -> float:
+    """That number, or the first of them."""
+    return float(text.partition(", ")[0])
 
 
 def _wide(numbers: Sequence[float]) -> bool:
@@ -318,4 +323,4 @@ def _wide(numbers: Sequence[float]) -> bool:
 def ordered(values: Iterable[str]) -> list[str]:
     """Each value once, numbers by their size and anything else in the order in which it came."""
     once = list(dict.fromkeys(values))
-    return sorted(once, key=float) if all(map(is_number, once)) else once
+    return sorted(once, key=number) if all(map(is_number, once)) else once

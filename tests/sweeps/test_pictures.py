@@ -263,3 +263,16 @@ def test_both_files_are_written_and_named(tmp_path):
     assert [file.name for file in files] == ["a.png", "a.svg"]
     assert files[0].read_bytes().startswith(b"\x89PNG")
     assert "</svg>" in files[1].read_text()
+
+
+def test_a_scale_of_numbers_has_those_of_twins_too(tmp_path, figures):
+    lines = sweep(cycle_mult=[str(1 + i / 50) for i in range(40)])
+    first = {}
+    for i, one in enumerate(lines):
+        first.setdefault(one.curve.values.tobytes(), i)
+    assert len(first) < 40
+    draw_curves(tmp_path / "a.png", lines)
+    (axes,) = axes_of(figures[0])
+    greatest = max(first.values())
+    expected = [colormaps["viridis"](i / greatest) for i in first.values()]
+    assert [one.get_color() for one in axes.lines] == [pytest.approx(color) for color in expected]
