@@ -23,7 +23,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cosched.schedules.annealing import ExponentialAnnealing
 from cosched.schedules.durations import Event
-from cosched.schedules.plotting import join, line
+from cosched.schedules.plotting import join, jumps, line
 from cosched.sweeps.applied import draw_lines
 from cosched.sweeps.design import (
     BLACK,
@@ -290,11 +290,12 @@ def _draw(axes: Axes, drawn: Drawn, style: Style) -> list[Any]:
     if at is None:
         return [line(axes, c.events, values, restarts, **style)]
     before = int(np.searchsorted(c.events, at))
-    after = max(before - 1, 0)
-    return [
-        line(axes, c.events[:before], values[:before], restarts, **TRUNK),
-        line(axes, c.events[after:], values[after:], restarts, **style),
-    ]
+    jumping = before in jumps(c.events, values, restarts)
+    after = before if jumping else max(before - 1, 0)
+    trunk = line(axes, c.events[:before], values[:before], restarts, **TRUNK)
+    own, between = line(axes, c.events[after:], values[after:], restarts, **style)
+    between += [[(at, values[before - 1]), (at, values[before])]] * jumping
+    return [trunk, (own, between)]
 
 
 def _name_groups(axes: Axes, drawn: Sequence[Drawn]) -> None:

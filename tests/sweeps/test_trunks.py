@@ -260,3 +260,17 @@ def test_phases_that_are_repeated_are_counted_each_time_and_their_peaks_are_kept
     c = curve("s", rounds(repeat, start), 1, events)
     assert parts(c) == said
     assert set(sparse(c.schedule, events)[0]) == set(whole(c.schedule, events)[0])
+
+
+def test_a_branch_that_begins_with_a_jump_has_no_dot_of_the_trunk_in_its_colour(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args: figures.append(self))
+    leave(tmp_path, scheduler(CONSTANT, 10))
+    fields = {**OTHER, "cycle_size": 30, "num_cycles": 1, "on_mismatch": "branch"}
+    (curve,), _, _ = previewed(fields, 10, resume_from=str(tmp_path), resume_at="4ep")
+    draw_curves(tmp_path / "a.png", [Line(curve=curve, label="")])
+    trunk, branch = figures[0].axes[0].lines
+    assert max(trunk.get_xdata()) == 19
+    assert (min(branch.get_xdata()), branch.get_marker()) == (20, "None")
+    (jumps,) = figures[0].axes[0].collections
+    assert [segment.tolist() for segment in jumps.get_segments()] == [[[20, 0.5], [20, 1]]]
