@@ -36,7 +36,7 @@ def draw_lines(
             line(axes, events[after:], own[after:], begun, color=BLACK, linewidth=1),
         ]
         if first:
-            lines.append(line(axes, events[:first], own[:first], begun, **trunk))
+            lines.append(line(axes, events[:first], own[:first], events[:first].tolist(), **trunk))  # wherever it jumps
         if jump:
             lines[0][1].append([(left, values[first - 1]), (left, values[first])])
         join(axes, lines)

@@ -59,3 +59,14 @@ def test_the_title_says_when(drawn):
     figure = drawn(FALL)
     assert figure.get_suptitle().startswith("app: x=1, 20")
     assert figure.get_figwidth() == 12
+
+
+def test_the_run_before_jumps_where_its_cycles_began(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_: figures.append(self))
+    before = CosineAnnealing(start_value=0.1, end_value=0, cycle_size=15).values(range(45)).tolist()
+    both = {"lr": [[value] for value in [*before, *FALL]]}
+    draw_applied(tmp_path / "a.png", both, both, 90, 15, {}, "app", {"lr": 45})
+    (trunk,) = [one for one in figures[0].axes[0].lines if one.get_color() == GREY]
+    gaps = np.flatnonzero(~np.isfinite(trunk.get_ydata()))
+    assert (gaps - np.arange(2)).tolist() == [15, 30]
