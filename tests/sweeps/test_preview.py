@@ -189,11 +189,9 @@ def test_the_length_of_the_run_is_said_and_that_it_is_assumed(app, folder, given
 def test_of_many_jobs_the_distinct_curves_are_shown_with_their_counts(app, folder, monkeypatch):
     monkeypatch.setattr(preview, "MANY", 5)
     run = app(*PREVIEW, "train.schedule.cycle_mult=1,2,0.5", "seed=0,1").check()
-    counted = [re.split(" {2,}", line.strip())[:2] for line in run.out.splitlines() if " lr " in line]
-    assert counted == [["0, 1", "2"], ["2, 3", "2"], ["4, 5", "2"]]
+    counted = [re.split(" {2,}", line.strip())[:4] for line in run.out.splitlines() if " lr " in line]
+    assert counted == [[f"{i}, {i + 1}", "2", mult, "0, 1"] for i, mult in ((0, "1"), (2, "2"), (4, "0.5"))]
     assert re.search(r"\] cycles shrink to nothing .* \(jobs 4, 5\)", words(run.out))
-    seeds = [re.search(r" ([\d., ]+?)  +0, 1 ", line) for line in run.out.splitlines() if " lr " in line]
-    assert [seed[1] for seed in seeds if seed] == ["0, 1"] * 3
     assert len(rows(folder / "out/preview.csv")) == 6
 
 
