@@ -74,7 +74,7 @@ def test_options_of_the_group_and_overrides_work():
 
 def test_a_step_may_be_an_epoch_as_where_a_module_says_so():
     cfg = config({**COSINE, "event": "EPOCH_STARTED"})
-    cfg.model.scheduler.event = "epoch_started"
+    cfg.model.scheduler.event, cfg.model.scheduler.epoch_length = "epoch_started", 1  # an update of all data is one
     curve = cosched.CosineAnnealing(start_value=0.1, end_value=0, cycle_size=3)
     assert [lr for lr, *_ in walk(configure_optimizers(cfg), 6)] == curve.values(range(6)).tolist()
 
