@@ -34,7 +34,7 @@ class Line:
 
     Attributes:
         curve: the schedule over its run.
-        label: what tells its job from the others, or in a report what it returned.
+        label: what tells its job from the others.
         overrides: those of its job; where several jobs have it, with the values of them all.
         score: what its job returned, or the mean of what several did; None: nothing, or it has failed.
         jobs: how many jobs have this curve.

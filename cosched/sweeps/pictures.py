@@ -124,7 +124,8 @@ def draw_curves(
     heights = [sum(sheet.height for sheet in sheets)] + [3.2] * (bool(keys) + bool(budgets))
     figure = _figure(12, 0.9 + sum(heights), page.title)
     top, *parts = figure.subfigures(len(heights), squeeze=False, height_ratios=heights)[:, 0]
-    for sheet, grid in zip(sheets, _grids(top, sheets), strict=True):
+    grids = list(_grids(top, sheets))
+    for sheet, grid in zip(sheets, grids, strict=True):
         _draw_sheet(sheet, grid, page, several=len(paths) > 1)
         if sheet.how.bar is not None and bar is None:
             grid[0, 0].figure.colorbar(sheet.how.bar, ax=grid, label=shown(sheet.how.bar_title), pad=0.01)
@@ -133,16 +134,15 @@ def draw_curves(
     if bar is not None:
         best_is = {True: "\n(greatest is best)", False: "\n(least is best)", None: ""}[page.maximize]
         mean = "mean of the returned values" if any(one.jobs > 1 for one in once) else "returned value"
-        top.colorbar(
-            bar, ax=[axes for part in (top, *top.subfigs) for axes in part.axes], label=f"{mean}{best_is}", pad=0.01
-        )
+        every = [axes for grid in grids for axes in grid.flat]
+        top.colorbar(bar, ax=every, label=f"{mean}{best_is}", pad=0.01, aspect=20 * len(sheets))
     branches = any(branches_at(one.curve) is not None for one in lines)
     legends = [(sheet.how.title, sheet.how.entries + [("the run before", TRUNK)] * branches) for sheet in sheets]
     if bar is None and sheets and all(legend == legends[0] for legend in legends):
         _legend(figure, *legends[0], loc="outside right upper")
     else:
-        for sheet, legend in zip(sheets, legends, strict=True):
-            _legend(sheet.last, *legend, loc="upper left", bbox_to_anchor=(1.01, 1))
+        for grid, legend in zip(grids, legends, strict=True):
+            _legend(grid[0, -1], *legend, loc="upper left", bbox_to_anchor=(1.01, 1))
     if keys:
         draw_results(parts[0], keys, results, page.maximize)
     if budgets:
@@ -171,14 +171,12 @@ class Sheet:
         drawn: its lines.
         design: in which axes they stand.
         how: how each is drawn.
-        last: the axes beside which a legend can stand.
     """
 
     panel: Panel
     drawn: Sequence[Drawn]
     design: Design
     how: Look
-    last: Any = None
 
     @property
     def facets(self) -> list[str]:
@@ -214,7 +212,7 @@ def _sheet(panel: Panel, drawn: Sequence[Drawn], paths: Iterable[str], bar: Any,
 def _grids(top: Any, sheets: Sequence[Sheet]) -> Iterator[Any]:
     """The axes of each panel, rows of them."""
     if all(sheet.columns == 1 for sheet in sheets):  # on one grid, so that all begin and end below each other
-        yield from (axes.reshape(1, 1) for axes in top.subplots(len(sheets), squeeze=False)[:, 0, None])
+        yield from top.subplots(len(sheets), squeeze=False)[:, None]
         return
     heights = [sheet.height for sheet in sheets]
     parts = top.subfigures(len(sheets), squeeze=False, height_ratios=heights)[:, 0]
@@ -246,7 +244,6 @@ def _draw_sheet(sheet: Sheet, grid: Any, page: Page, several: bool) -> None:
     name = [f"{shown(sheet.panel.path)}:"] * several + wrap(shown(sheet.panel.name), 32)
     for axes in grid[:, 0]:
         axes.set_ylabel("\n".join(name))
-    sheet.last = grid[0, -1]
 
 
 def _legend(where: Any, title: str, entries: Sequence[tuple[str, Style]], **place: Any) -> None:
