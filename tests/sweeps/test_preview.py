@@ -3,6 +3,7 @@
 import csv
 import re
 import sys
+import warnings
 
 import pytest
 from helpers import Run
@@ -124,7 +125,13 @@ def test_what_an_option_needs_is_said_in_a_line_and_nothing_runs(app, monkeypatc
 @pytest.fixture
 def resolver():
     """Makes a function what ``${wrong:}`` calls."""
-    yield lambda function: OmegaConf.register_new_resolver("wrong", function)
+
+    def register(function):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # OmegaConf 2.4 calls it `register_resolver`
+            OmegaConf.register_new_resolver("wrong", function)
+
+    yield register
     OmegaConf.clear_resolver("wrong")
 
 
