@@ -48,7 +48,7 @@ def add_report(commands: Any) -> None:
     best.add_argument("--maximize", action="store_true", default=None, help="the greatest value is the best")
     best.add_argument("--minimize", dest="maximize", action="store_false", default=None, help="the least value is")
     parser.add_argument(
-        "--output", metavar="FOLDER", type=Path, help="for the files; else FOLDER, if there is one only"
+        "--output", metavar="FOLDER", type=Path, help="for the files; else FOLDER, or of several: report"
     )
     parser.add_argument(
         "--mlflow", metavar="EXPERIMENT", help="write it into MLflow's store, too: a run with one run per job under it"
@@ -66,7 +66,7 @@ def _report(given: argparse.Namespace) -> int | str:
     results = collect(given.folders)
     if not results:
         return "no job has left a schedule.json there: jobs do with hydra/callbacks=schedule_report"
-    output = given.output or (given.folders[0] if len(given.folders) == 1 else Path())
+    output = given.output or (given.folders[0] if len(given.folders) == 1 else Path("report"))
     output.mkdir(parents=True, exist_ok=True)
     said = {result.maximize for result in results}
     maximize = given.maximize if given.maximize is not None else said.pop() if len(said) == 1 else None

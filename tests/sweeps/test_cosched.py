@@ -75,8 +75,8 @@ def test_jobs_that_an_earlier_sweep_left_in_the_folder_are_told(app, folder):
 def test_several_sweeps_are_compared(app, folder, capsys):
     app(REPORT, "do=score", "seed=1,2").check()
     app(REPORT, "do=score", "seed=1", "train.schedule.cycle_mult=3", "hydra.sweep.dir=other").check()
-    assert report("out", "other", "--maximize", "--output", "both") == 0
-    table = rows(folder / "both/sweep.csv")
+    assert report("out", "other", "--maximize") == 0
+    table = rows(folder / "report/sweep.csv")
     assert [(row["job"], row["seed"], row["train.schedule.cycle_mult"]) for row in table] == [
         ("0", "1", ""),
         ("1", "2", ""),
@@ -84,7 +84,7 @@ def test_several_sweeps_are_compared(app, folder, capsys):
     ]
     assert [row["folder"] for row in table] == ["../out/0", "../out/1", "../other/0"]
     out = capsys.readouterr().out
-    assert "both/sweep.csv" in out
+    assert "report/sweep.csv" in out
     assert "other/0" in out, "the numbers alone would not do"
 
 
