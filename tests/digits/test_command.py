@@ -247,3 +247,11 @@ def test_it_works_as_a_module_from_an_installed_wheel(tmp_path, installed):
 def test_an_experiment_is_run_from_the_command_line(tmp_path):
     Start(JOB, "-cd", ROOT / "conf", "+experiment=clr", *TINY, "hydra.run.dir=out", cwd=tmp_path).check()
     assert len(history(tmp_path / "out")) == 16 * 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("logging", ["disabled", "stdout", "none"])
+def test_another_way_of_logging_is_as_hydra_has_it(tmp_path, logging):
+    run = Start(JOB, *TINY, "hydra.run.dir=out", f"hydra/job_logging={logging}", "trainer.max_epochs=1", cwd=tmp_path)
+    assert "validation accuracy" in run.check().out
+    assert not (tmp_path / "out/train.log").exists()
