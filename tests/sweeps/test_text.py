@@ -8,6 +8,7 @@ import pytest
 
 from cosched.sweeps.curves import curve
 from cosched.sweeps.design import Line
+from cosched.sweeps.outcomes import Outcome
 from cosched.sweeps.pictures import draw_applied, draw_curves
 from cosched.sweeps.text import attempt, for_csv, plain, told, write_csv, write_curves
 
@@ -60,13 +61,16 @@ FIELDS = {"_target_": "cosched.CosineAnnealingScheduler", "start_value": 1, "end
 
 @pytest.mark.slow
 def test_a_picture_is_drawn_whatever_the_names_are(tmp_path):
-    one = curve("scheduler", FIELDS, 1, 30)
-    draw_curves(tmp_path / "labels.png", [Line(curve=one, label=text) for text in NASTY])
-    draw_curves(tmp_path / "key.png", [Line(curve=one, label="", overrides={"$x$[b]$": str(i)}) for i in range(2)])
+    curves = [curve("scheduler", {**FIELDS, "cycle_size": 10 + i}, 1, 30) for i in range(len(NASTY))]
+    draw_curves(tmp_path / "labels.png", [Line(curve=c, label=text) for c, text in zip(curves, NASTY, strict=True)])
+    draw_curves(
+        tmp_path / "key.png", [Line(curve=curves[i], label="", overrides={"$x$[b]$": str(i)}) for i in range(2)]
+    )
     named = [curve("$[b]$", {**FIELDS, "param_name": name}, 1, 30) for name in ("$x$", "$\\frac{1")]
     lines = [Line(curve=c, label="a", score=score) for c, score in zip(named, (0.5, np.inf), strict=True)]
-    results = [({"$a$": value, "$b": "$2"}, score) for value, score in (("$1", 0.5), ("$2", np.nan), ("3", np.inf))]
-    draw_curves(tmp_path / "results.png", lines, None, [*results, ({"$a$": "3", "$b": "$3"}, 1.0)])
+    scores = (("$1", 0.5), ("$2", np.nan), ("3", np.inf))
+    results = [Outcome({"$a$": value, "$b": "$2"}, score, "$\\frac") for value, score in scores]
+    draw_curves(tmp_path / "results.png", lines, None, [*results, Outcome({"$a$": "3", "$b": "$3"}, 1.0, "")])
     draw_applied(tmp_path / "applied.png", {"$x$ $": [[1.0], [2.0]]}, {"$x$ $": [[1.0], [2.0]]}, 2, 10)
     assert len(list(tmp_path.glob("*.png"))) == 4
 
@@ -74,8 +78,9 @@ def test_a_picture_is_drawn_whatever_the_names_are(tmp_path):
 def test_control_characters_in_a_picture_need_no_glyphs(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        one = curve("a", FIELDS, 1, 30)
-        draw_curves(tmp_path / "a.png", [Line(curve=one, label=text) for text in ("\x1b[31m", "b")])
+        texts = ("\x1b[31m", "b")
+        lines = [Line(curve=curve("a", {**FIELDS, "end_value": 0.5 * i}, 1, 30), label=t) for i, t in enumerate(texts)]
+        draw_curves(tmp_path / "a.png", lines)
 
 
 class MuteError(Exception):
