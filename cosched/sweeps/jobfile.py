@@ -21,7 +21,7 @@ from cosched.schedules.phases import Branched
 from cosched.schedules.schedule import Schedule
 from cosched.sweeps.curves import declared, evaluate, fields_at, over, read
 from cosched.sweeps.effects import constant, idle, own_values
-from cosched.sweeps.lengths import Length
+from cosched.sweeps.lengths import Length, noted
 from cosched.sweeps.results import JOB_FILE, RUNNING
 from cosched.sweeps.sampling import first_restarts
 from cosched.sweeps.text import attempt
@@ -115,7 +115,7 @@ class JobFile:
             page = Page(
                 title=f"{self.title}: {' '.join(self.state['overrides'])}".rstrip(": "),
                 epoch_length=epoch_lengths.pop() if len(epoch_lengths) == 1 else None,
-                note="; ".join(str(length) for length in lengths if length.assumed),
+                note=noted(list(self.lengths.values())),
             )
             lines = [Line(curve=c, label=c.path, groups=self.groups.get(c.path, {})) for c in self.curves]
             draw_curves(file, lines, page)

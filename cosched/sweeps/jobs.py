@@ -36,6 +36,12 @@ def names(keys: Sequence[str], paths: Iterable[str] = (), taken: Iterable[str] =
     return {key: _name(key, [*(other for other in keys if other != key), *driven], several) for key in keys}
 
 
+def told_apart(jobs: Iterable[Mapping[str, str]], curves: Sequence[Curve]) -> dict[str, str]:
+    """By key what the overrides are called in which jobs with these curves differ."""
+    paths, driven = {c.path for c in curves}, {c.schedule.param_name for c in curves}
+    return names(differing(list(jobs)), paths, driven)
+
+
 def _name(key: str, others: Sequence[str], paths: set[str]) -> str:
     parts = key.split(".")
     for first in range(len(parts) - 1, 0, -1):

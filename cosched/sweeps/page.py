@@ -19,7 +19,7 @@ from cosched.schedules.durations import Event
 from cosched.schedules.plotting import jumps
 from cosched.sweeps.curves import Curve
 from cosched.sweeps.design import Line, few, is_score, panels
-from cosched.sweeps.jobs import differing, names, words
+from cosched.sweeps.jobs import told_apart, words
 from cosched.sweeps.line import branches_at
 from cosched.sweeps.pictures import Page, dated, exponential
 from cosched.sweeps.sampling import first_restarts
@@ -68,7 +68,7 @@ def write_page(path: Path, jobs: Sequence[Shown], page: Page | None = None) -> P
     lines = {id(c): Line(curve=c, label="", groups=job.groups.get(c.path, {})) for job in jobs for c in job.curves}
     found = panels(lines.values())
     several = len({panel.path for panel in found}) > 1
-    called = names(differing([job.overrides for job in jobs]), {line.curve.path for line in lines.values()})
+    called = told_apart((job.overrides for job in jobs), [line.curve for line in lines.values()])
     drawn: dict[int, list[dict[str, Any]]] = {}  # by curve
     for i, group in enumerate(found.values()):
         for line, factor, groups in few(group):

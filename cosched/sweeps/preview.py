@@ -23,16 +23,15 @@ from cosched.sweeps.effects import constant, idle, own_values
 from cosched.sweeps.jobs import (
     as_dict,
     command,
-    differing,
     does,
     label,
-    names,
     program,
     ranges,
     repeats,
     repetition,
     schedules,
     together,
+    told_apart,
 )
 from cosched.sweeps.lengths import Length, noted
 from cosched.sweeps.line import branches_at, parts, restarts, sparkline
@@ -107,8 +106,7 @@ class Preview:
             jobs[i].findings = list(dict.fromkeys([*jobs[i].findings, *said]))  # some were found in an earlier batch
         folder = Path(str(self.config.hydra.sweep.dir))
         curves = [c for job in jobs for c in job.curves]
-        driven = {c.schedule.param_name for c in curves}
-        called = names(differing([job.overrides for job in jobs]), {c.path for c in curves}, driven)
+        called = told_apart((job.overrides for job in jobs), curves)
         written = self._write(folder, called)
         with attempt("printing the table"):
             print_jobs(jobs, called, self._title(), folder / "preview.csv", self.say)

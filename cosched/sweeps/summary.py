@@ -13,7 +13,7 @@ from typing import cast
 
 from cosched.sweeps.curves import over
 from cosched.sweeps.design import Line
-from cosched.sweeps.jobs import command, differing, does, label, names, ranges, repeats, repetition, schedules, together
+from cosched.sweeps.jobs import command, does, label, ranges, repeats, repetition, schedules, together, told_apart
 from cosched.sweeps.lengths import noted
 from cosched.sweeps.line import parts, sparkline
 from cosched.sweeps.outcomes import Outcome
@@ -32,8 +32,7 @@ def sum_up(results: Sequence[Result], folder: Path, title: str, maximize: bool |
     """Write the files, which are returned, and print the table; what fails of it is told, and the rest goes on."""
     results = alike(results)
     curves = [c for r in results for c in r.curves]
-    driven = {c.schedule.param_name for c in curves}
-    called = names(differing([r.overrides for r in results]), {c.path for c in curves}, driven)
+    called = told_apart((r.overrides for r in results), curves)
     order = ranking(results, maximize)
     written = []
     with attempt(f"writing {folder / 'sweep.csv'}"):
@@ -184,13 +183,14 @@ def _print(results: Sequence[Result], called: dict[str, str], order: dict[int, i
     if len(results) > MANY:
         _print_groups(screen, results, called, order, found, file)
     else:
+        several = len({one.folder.parent for one in results if one.folder}) > 1  # so that the numbers are ours
         for i in _ordered(results, order):
             r = results[i]
             marks = screen.notes.mark(found[i], r.number)
             head = {"rank": str(order.get(i, "")), "job": str(r.number), "value": _value(r), "notes": marks}
             if len(lengths) > 1:
                 head["run"] = ", ".join(dict.fromkeys(map(str, r.lengths)))
-            if len({one.folder.parent for one in results if one.folder}) > 1:  # the numbers are ours
+            if several:
                 head["folder"] = str(r.folder)
             overrides = {name: r.overrides.get(key, "") for key, name in called.items()}
             style = "red" if r.error is not None else ""
